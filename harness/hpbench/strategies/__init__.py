@@ -1,0 +1,1 @@
+"""Search strategies by name; each lives in a module of its own that is imported when it is used."""

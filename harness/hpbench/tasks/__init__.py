@@ -1,0 +1,1 @@
+"""What is optimised: data sets, network families and the training that joins them."""

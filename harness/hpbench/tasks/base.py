@@ -1,0 +1,77 @@
+"""The interface of a task: a search space, a full fidelity, and a way to evaluate many trials at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hpbench.space import SearchSpace
+from hpbench.trial import Evaluation, Request
+
+__all__ = ["Task", "TaskSpec"]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """Everything that decides what a task computes; picklable, so that a worker can build it.
+
+    Attributes:
+        name: the task's name in the suite; part of the key of its training stream.
+        dataset: a data set's name, such as ``"digits"``.
+        network: a network family's name, such as ``"mlp"``.
+        epochs: the full fidelity.
+        overrides: the suite's ``[tasks.space]`` table: name → value, list of choices, or range.
+        root_seed: the suite's seed.
+        training_seeds: ``"per_repetition"`` (all strategies search the same function) or
+            ``"per_trial"``.
+        validation_fraction: share of all examples that is kept for validation, in (0, 1).
+        test_fraction: share of all examples that no selection ever sees, in (0, 1).
+        trainer: ``"reference"`` or ``"cohort"``.
+        clock: ``"measured"`` or ``"modelled"``.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; ``"auto"`` is resolved before.
+        threads: intra-operation threads of the training process.
+    """
+
+    name: str
+    dataset: str
+    network: str
+    epochs: int
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    root_seed: int = 0
+    training_seeds: Literal["per_repetition", "per_trial"] = "per_repetition"
+    validation_fraction: float = 0.2
+    test_fraction: float = 0.2
+    trainer: Literal["reference", "cohort"] = "reference"
+    clock: Literal["measured", "modelled"] = "measured"
+    device: str = "cpu"
+    threads: int = 1
+
+
+class Task(ABC):
+    """What is optimised.
+
+    Attributes:
+        name: the task's name in the suite.
+        space: the search space, constants included.
+        full_epochs: the fidelity of a proposal without ``epochs``.
+    """
+
+    name: str
+    space: SearchSpace
+    full_epochs: int
+
+    @abstractmethod
+    def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
+        """Train and evaluate every request and answer in the same order.
+
+        A configuration gives the same result whatever else is in ``requests``, bit for bit. Nothing
+        is raised for a training that fails: its status says so.
+        """
+
+    def forget(self, requests: Sequence[Request]) -> None:
+        """Drop the kept training states of these trials; no strategy will continue them."""
+
+    def close(self) -> None:
+        """Release what the task holds on its device."""

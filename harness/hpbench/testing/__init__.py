@@ -1,0 +1,1 @@
+"""Conformance tests that authors of plug-ins import."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from hpbench.space import SearchSpace
 from hpbench.trial import Evaluation, Request
@@ -22,12 +22,13 @@ class TaskSpec:
         dataset: a data set's name, such as ``"digits"``.
         network: a network family's name, such as ``"mlp"``.
         epochs: the full fidelity.
-        overrides: the suite's ``[tasks.space]`` table: name → value, list of choices, or range.
+        space: the family's search space as the suite's ``[tasks.space]`` table changed it.
         root_seed: the suite's seed.
         training_seeds: ``"per_repetition"`` (all strategies search the same function) or
             ``"per_trial"``.
         validation_fraction: share of all examples that is kept for validation, in (0, 1).
         test_fraction: share of all examples that no selection ever sees, in (0, 1).
+        patience: stop a trial after this many epochs without a better validation error; None: never.
         trainer: ``"reference"`` or ``"cohort"``.
         clock: ``"measured"`` or ``"modelled"``.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; ``"auto"`` is resolved before.
@@ -38,11 +39,12 @@ class TaskSpec:
     dataset: str
     network: str
     epochs: int
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    space: SearchSpace
     root_seed: int = 0
     training_seeds: Literal["per_repetition", "per_trial"] = "per_repetition"
     validation_fraction: float = 0.2
     test_fraction: float = 0.2
+    patience: int | None = None
     trainer: Literal["reference", "cohort"] = "reference"
     clock: Literal["measured", "modelled"] = "measured"
     device: str = "cpu"

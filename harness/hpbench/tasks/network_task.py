@@ -1,0 +1,153 @@
+"""The task that hpbench exists for: train a network of a family on a data set, many trials at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from hpbench.errors import UsageError
+from hpbench.seeding import Stream, training_stream
+from hpbench.tasks import datasets, networks
+from hpbench.tasks.base import Task, TaskSpec
+from hpbench.tasks.datasets.splits import split
+from hpbench.tasks.training.data import DeviceSplit
+from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
+from hpbench.trial import Evaluation, Request, RunKey, Status
+
+__all__ = ["NetworkTask", "build_task"]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A training state that a strategy may want to continue."""
+
+    state: ReferenceState
+
+
+class NetworkTask(Task):
+    """Networks of one family on one data set.
+
+    Args:
+        spec: everything that decides what is computed.
+
+    Raises:
+        UsageError: the family cannot take the data set's inputs, or the device is not there.
+    """
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.space = spec.space
+        self.full_epochs = spec.epochs
+        self.dataset = datasets.load(spec.dataset)
+        self.family = networks.REGISTRY.get(spec.network)
+        check_inputs(self.family, self.dataset)
+        self.device = usable_device(spec.device)
+        torch.set_num_threads(spec.threads)
+        self._splits: dict[int, DeviceSplit] = {}
+        self._kept: dict[tuple[RunKey, int], _Kept] = {}
+        self._trainer = ReferenceTrainer(
+            self.family,
+            n_classes=self.dataset.n_classes,
+            full_epochs=spec.epochs,
+            device=self.device,
+            patience=spec.patience,
+        )
+
+    def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
+        """Train and evaluate every request; see ``Task.evaluate``."""
+        return [self._alone(request) for request in requests]
+
+    def forget(self, requests: Sequence[Request]) -> None:
+        """Drop the kept states of these trials."""
+        for request in requests:
+            self._kept.pop((request.run, request.number), None)
+
+    def close(self) -> None:
+        """Drop every split and state."""
+        self._kept.clear()
+        self._splits.clear()
+
+    def data(self, repetition: int) -> DeviceSplit:
+        """Return the split of a repetition, on the device."""
+        if repetition not in self._splits:
+            parts = split(
+                self.dataset,
+                root_seed=self.spec.root_seed,
+                repetition=repetition,
+                validation_fraction=self.spec.validation_fraction,
+                test_fraction=self.spec.test_fraction,
+            )
+            self._splits[repetition] = DeviceSplit.of(parts, self.device)
+        return self._splits[repetition]
+
+    def stream(self, request: Request) -> Stream:
+        """Return the training stream of a request."""
+        number = request.number if self.spec.training_seeds == "per_trial" else None
+        return training_stream(self.spec.root_seed, self.name, request.run.repetition, number)
+
+    def _alone(self, request: Request) -> Evaluation:
+        """Return what the reference trainer makes of one request."""
+        message = ""
+        try:
+            return self._train(request)
+        except torch.OutOfMemoryError as error:
+            message = str(error)
+        # Outside the except block, where the traceback no longer holds the tensors that filled the memory.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return Evaluation(Status.OUT_OF_MEMORY, message=message)
+
+    def _train(self, request: Request) -> Evaluation:
+        data, stream = self.data(request.run.repetition), self.stream(request)
+        config = self.space.complete(request.config)
+        if request.parent is None:
+            state = self._trainer.start(config, data, stream)
+        else:
+            parent = self._kept[request.run, request.parent].state
+            state = self._trainer.continued(parent, config, data, stream)
+        epochs_from = state.epochs
+        train_seconds, evaluate_seconds = self._trainer.advance(state, data, stream, request.epochs)
+        if request.keep:
+            self._kept[request.run, request.number] = _Kept(state)
+        return state.outcome.evaluation(
+            epochs_from=epochs_from,
+            train_seconds=train_seconds,
+            evaluate_seconds=evaluate_seconds,
+            patience=self.spec.patience,
+        )
+
+
+def check_inputs(family: networks.NetworkFamily, dataset: datasets.Dataset) -> None:
+    """Raise unless ``family`` can take the inputs of ``dataset``.
+
+    Raises:
+        UsageError: the family needs images and the data set holds vectors.
+    """
+    if family.inputs == "image" and len(dataset.shape) != 3:  # noqa: PLR2004 - channels, height, width
+        raise UsageError(
+            f"network {family.name!r} needs images of shape (channels, height, width), but data set "
+            f"{dataset.name!r} holds inputs of shape {dataset.shape}; use 'mlp' or an image data set."
+        )
+
+
+def usable_device(name: str) -> torch.device:
+    """Return the torch device called ``name``.
+
+    Raises:
+        UsageError: it is not on this machine.
+    """
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device {name!r} is not on this machine: torch {torch.__version__} sees "
+            f"{torch.cuda.device_count()} CUDA devices. Use --device cpu or --device auto."
+        )
+    return device
+
+
+def build_task(spec: TaskSpec) -> Task:
+    """Return the task that ``spec`` describes; called inside the process that trains."""
+    return NetworkTask(spec)

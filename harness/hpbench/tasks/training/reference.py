@@ -1,0 +1,210 @@
+"""The plain training loop that anyone would write: one trial at a time, an ordinary module and optimiser.
+
+It is the oracle of the cohort trainer's tests, it calibrates the modelled clock, and it trains what
+cohorts cannot take.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hpbench.errors import UsageError
+from hpbench.seeding import Stream
+from hpbench.tasks.networks.base import NetworkFamily, Shape
+from hpbench.tasks.networks.layers import Dropout
+from hpbench.tasks.training.data import DeviceSplit
+from hpbench.tasks.training.outcome import Outcome, Scores
+from hpbench.tasks.training.randomness import (
+    batch_order,
+    dropout_key,
+    initial_module,
+    learning_rate_factors,
+    step_seeds,
+)
+from hpbench.tasks.training.recipe import Recipe
+from hpbench.trial import Config
+
+__all__ = ["ReferenceState", "ReferenceTrainer", "make_optimizer"]
+
+
+@dataclass
+class ReferenceState:
+    """Everything that continuing a training needs.
+
+    Attributes:
+        module: with its current weights, on the device.
+        optimizer: with its moments.
+        recipe: how it was trained last.
+        epochs: epochs trained so far.
+        steps: steps taken so far.
+        outcome: the validation curve and, with early stopping, the best epoch so far.
+    """
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    epochs: int = 0
+    steps: int = 0
+    outcome: Outcome = field(default_factory=Outcome)
+
+
+class ReferenceTrainer:
+    """Trains one trial at a time.
+
+    Args:
+        family: what builds the modules.
+        n_classes: logits.
+        full_epochs: the task's full fidelity, over which schedules run.
+        device: where to train.
+        patience: stop after this many epochs without a better validation error; None: never.
+    """
+
+    def __init__(
+        self,
+        family: NetworkFamily,
+        *,
+        n_classes: int,
+        full_epochs: int,
+        device: torch.device,
+        patience: int | None,
+    ) -> None:
+        self.family = family
+        self.n_classes = n_classes
+        self.full_epochs = full_epochs
+        self.device = device
+        self.patience = patience
+
+    def start(self, config: Config, data: DeviceSplit, stream: Stream) -> ReferenceState:
+        """Return an untrained state with the initial weights of ``stream``."""
+        shape: Shape = tuple(data.train_inputs.shape[1:])
+        recipe = Recipe.of(config, data.n_train)
+        module = initial_module(self.family, config, shape, self.n_classes, stream).to(self.device)
+        return ReferenceState(module, make_optimizer(module, recipe), recipe)
+
+    def continued(
+        self, state: ReferenceState, config: Config, data: DeviceSplit, stream: Stream
+    ) -> ReferenceState:
+        """Return a copy of ``state`` that goes on under ``config``.
+
+        Weights carry over; so do the optimiser's moments while the optimiser stays the same.
+
+        Raises:
+            UsageError: ``config`` shapes the network differently, so the weights do not fit.
+        """
+        fresh = self.start(config, data, stream)
+        source = state.module.state_dict()
+        if {key: value.shape for key, value in source.items()} != {
+            key: value.shape for key, value in fresh.module.state_dict().items()
+        }:
+            raise UsageError(
+                "a trial can only continue a parent whose network has the same shape; keep the "
+                f"hyperparameters {', '.join(self.family.shaping)} of the parent."
+            )
+        fresh.module.load_state_dict(source)
+        if fresh.recipe.optimizer == state.recipe.optimizer:
+            _copy_moments(state.optimizer, fresh.optimizer)
+        fresh.epochs, fresh.steps = state.epochs, state.steps
+        fresh.outcome = copy.deepcopy(state.outcome)
+        return fresh
+
+    def advance(
+        self, state: ReferenceState, data: DeviceSplit, stream: Stream, epochs: int
+    ) -> tuple[float, float]:
+        """Train ``state`` until ``epochs``, scoring validation after each epoch.
+
+        Returns:
+            Seconds of training and seconds of evaluation, as the clock showed them.
+        """
+        train_seconds = evaluate_seconds = 0.0
+        key = dropout_key(stream)
+        while state.epochs < epochs and not state.outcome.over(self.patience):
+            begun = self._now()
+            self._train_epoch(state, data, stream, key)
+            trained = self._now()
+            state.epochs += 1
+            val = score(state.module, data.val_inputs, data.val_targets)
+            improved = state.outcome.add(val)
+            if self.patience is not None and improved:
+                state.outcome.best_test = score(state.module, data.test_inputs, data.test_targets)
+            evaluated = self._now()
+            train_seconds += trained - begun
+            evaluate_seconds += evaluated - trained
+        begun = self._now()
+        if self.patience is None and not state.outcome.diverged:
+            state.outcome.best_test = score(state.module, data.test_inputs, data.test_targets)
+        return train_seconds, evaluate_seconds + self._now() - begun
+
+    def _train_epoch(self, state: ReferenceState, data: DeviceSplit, stream: Stream, key: int) -> None:
+        """Take every step of the epoch that comes next."""
+        module, optimizer, recipe = state.module, state.optimizer, state.recipe
+        order = batch_order(stream, state.epochs, data.n_train, recipe.batch_size).to(self.device)
+        count = len(order)
+        numbers = torch.arange(state.steps, state.steps + count, dtype=torch.int32, device=self.device)
+        seeds = step_seeds(key, numbers)
+        factors = learning_rate_factors(recipe.schedule, state.steps, count, self.full_epochs * count)
+        dropouts = [layer for layer in module.modules() if isinstance(layer, Dropout)]
+        weights = [parameter for parameter in module.parameters() if parameter.ndim > 1]
+        module.train()
+        for step, examples in enumerate(order):
+            for layer in dropouts:
+                layer.seed = seeds[step]
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * factors[step]
+            optimizer.zero_grad(set_to_none=True)
+            logits = module(data.train_inputs[examples])
+            loss = functional.cross_entropy(
+                logits, data.train_targets[examples], label_smoothing=recipe.label_smoothing
+            )
+            if recipe.l1 > 0.0:
+                loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in weights]).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        state.steps += count
+
+    def _now(self) -> float:
+        """Return the clock in seconds, once the device has finished what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return perf_counter()
+
+
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the torch optimiser that ``recipe`` names, with torch's defaults where it says nothing."""
+    parameters = list(module.parameters())
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=rate, momentum=recipe.momentum, weight_decay=decay, nesterov=recipe.nesterov
+        )
+    kinds: dict[str, Any] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "rmsprop": torch.optim.RMSprop,
+    }
+    optimizer: torch.optim.Optimizer = kinds[recipe.optimizer](parameters, lr=rate, weight_decay=decay)
+    return optimizer
+
+
+@torch.no_grad()
+def score(module: nn.Module, inputs: Tensor, targets: Tensor) -> Scores:
+    """Return counts and mean cross-entropy (nats) of ``module`` on a whole part, shape ``(n, ...)``."""
+    module.eval()
+    logits = module(inputs)
+    loss = float(functional.cross_entropy(logits, targets))
+    correct = int((logits.argmax(dim=1) == targets).sum())
+    return Scores(correct, len(targets), loss if math.isfinite(loss) else None)
+
+
+def _copy_moments(source: torch.optim.Optimizer, target: torch.optim.Optimizer) -> None:
+    """Give ``target`` the moments of ``source``, its own hyperparameters kept."""
+    state = copy.deepcopy(source.state_dict())
+    state["param_groups"] = target.state_dict()["param_groups"]
+    target.load_state_dict(state)

@@ -11,13 +11,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from numpy.random import Generator
 
 from hpbench.errors import UsageError, unknown_name
 from hpbench.trial import Config, Value
 
 __all__ = ["Categorical", "Condition", "Float", "Integer", "Parameter", "SearchSpace"]
+
+_LARGEST_INTEGER = 2**52
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,11 @@ class Condition:
 
     def holds(self, config: Config) -> bool:
         """Return whether ``config`` activates the parameter (never if the parent is inactive)."""
-        return self.parent in config and config[self.parent] in self.values
+        return self.parent in config and self.allows(config[self.parent])
+
+    def allows(self, value: Value) -> bool:
+        """Return whether the parent's ``value`` activates the parameter; ``True`` is not ``1``."""
+        return _among(value, self.values)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class Float:
 
     def __post_init__(self) -> None:
         _check_range(self.name, self.low, self.high, log=self.log)
+        if not math.isfinite(self.high - self.low):
+            message = (
+                f"`high - low` of {self.name!r} must be finite, got low = {self.low!r}, high = {self.high!r}."
+            )
+            raise UsageError(message)
 
     def from_unit(self, unit: float) -> float:
         """Return the value at ``unit`` in [0, 1]; the ends are exact."""
@@ -60,12 +70,10 @@ class Float:
 
     def to_unit(self, value: Value) -> float:
         """Return the place in [0, 1] of ``value``."""
-        number = float(value)
-        if self.high == self.low:
-            return 0.5
+        low, high, number = float(self.low), float(self.high), float(value)
         if self.log:
-            return math.log(number / self.low) / math.log(self.high / self.low)
-        return (number - self.low) / (self.high - self.low)
+            low, high, number = math.log(low), math.log(high), math.log(number)
+        return 0.5 if high == low else (number - low) / (high - low)
 
     def contains(self, value: object) -> bool:
         """Return whether ``value`` is a plain float of the range."""
@@ -94,6 +102,12 @@ class Integer:
     when: Condition | None = None
 
     def __post_init__(self) -> None:
+        if type(self.low) is not int or type(self.high) is not int:
+            message = f"`low` and `high` of {self.name!r} must be whole, got {self.low!r} and {self.high!r}."
+            raise UsageError(message)
+        if max(abs(self.low), abs(self.high)) > _LARGEST_INTEGER:
+            message = f"`low` and `high` of {self.name!r} must lie within ±2**52, the integers that floats tell apart."
+            raise UsageError(message)
         _check_range(self.name, self.low, self.high, log=self.log)
 
     def _edges(self) -> tuple[float, float]:
@@ -144,6 +158,9 @@ class Categorical:
         if not self.choices:
             message = f"`choices` of {self.name!r} must hold at least one value, got none."
             raise UsageError(message)
+        if any(isinstance(choice, float) and not math.isfinite(choice) for choice in self.choices):
+            message = f"`choices` of {self.name!r} must be finite, got {list(self.choices)!r}."
+            raise UsageError(message)
         if len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
             message = f"`choices` of {self.name!r} must be different, got {list(self.choices)!r}."
             raise UsageError(message)
@@ -159,14 +176,14 @@ class Categorical:
     def index(self, value: object) -> int:
         """Return the place of ``value`` among the choices; the type must be equal too."""
         for place, choice in enumerate(self.choices):
-            if type(choice) is type(value) and choice == value:
+            if _same(choice, value):
                 return place
         message = f"{self.name!r} must be one of {list(self.choices)!r}, got {value!r}."
         raise UsageError(message)
 
     def contains(self, value: object) -> bool:
         """Return whether ``value`` is one of the choices, of the very same type."""
-        return any(type(choice) is type(value) and choice == value for choice in self.choices)
+        return _among(value, self.choices)
 
     def levels(self, count: int) -> tuple[Value, ...]:
         """Return ``count`` choices: evenly spaced if ordered, else the first ones (all if there are fewer)."""
@@ -294,16 +311,27 @@ class SearchSpace:
 
         A parameter without a declared default takes the middle of its range.
         """
-        return self.active(
-            {item.name: _nearest_legal(item, self.defaults.get(item.name)) for item in self.parameters}
-        )
+        return self.active(self.default_values())
+
+    def default_values(self) -> dict[str, Value]:
+        """Return a default for every parameter, those that the default configuration leaves out too."""
+        return {item.name: _nearest_legal(item, self.defaults.get(item.name)) for item in self.parameters}
 
     def complete(self, config: Config) -> dict[str, Value]:
         """Return ``config`` with the constants added: what a trainer needs."""
         return {**self.constants, **config}
 
     def fixed(self, name: str, value: Value) -> SearchSpace:
-        """Return this space with ``name`` fixed; parameters that hang on it are settled or dropped."""
+        """Return this space with ``name`` fixed; parameters that hang on it are settled or dropped.
+
+        One that is settled still waits for whatever ``name`` itself waited for.
+
+        Raises:
+            UsageError: the space has neither a parameter nor a constant of that name.
+        """
+        if name in self.constants:
+            return SearchSpace(self.parameters, {**self.constants, name: value}, self.defaults)
+        inherited = self[name].when
         kept: list[Parameter] = []
         constants = {**self.constants, name: value}
         for parameter in self.parameters:
@@ -311,9 +339,8 @@ class SearchSpace:
             if parameter.name == name:
                 continue
             if condition is not None and condition.parent == name:
-                if value not in condition.values:
-                    continue
-                kept.append(replace(parameter, when=None))
+                if condition.allows(value):
+                    kept.append(replace(parameter, when=inherited))
             elif condition is not None and condition.parent not in {item.name for item in kept}:
                 continue
             else:
@@ -348,11 +375,28 @@ def _nearest_legal(parameter: Parameter, default: Value | None) -> Value:
     if parameter.contains(default):
         return default
     if isinstance(parameter, Categorical):
-        if parameter.ordered and not isinstance(default, (str, bool)):
+        if parameter.ordered and all(_is_number(value) for value in (default, *parameter.choices)):
             return min(parameter.choices, key=lambda choice: abs(float(choice) - float(default)))
         return parameter.choices[0]
+    if not _is_number(default):
+        return parameter.from_unit(0.5)
     clipped = min(max(float(default), float(parameter.low)), float(parameter.high))
-    return int(clipped) if isinstance(parameter, Integer) else clipped
+    return math.floor(clipped + 0.5) if isinstance(parameter, Integer) else clipped
+
+
+def _is_number(value: Value) -> bool:
+    """Return whether ``value`` has a place on a line; a bool has none."""
+    return not isinstance(value, (str, bool))
+
+
+def _same(one: object, other: object) -> bool:
+    """Return whether two values are equal and of the same type (``True`` is not ``1``)."""
+    return type(one) is type(other) and one == other
+
+
+def _among(value: object, values: Sequence[Value]) -> bool:
+    """Return whether ``value`` is one of ``values``, of the very same type."""
+    return any(_same(value, item) for item in values)
 
 
 def _condition_possible(parameter: Parameter, earlier: Sequence[Parameter]) -> bool:
@@ -367,14 +411,14 @@ def _narrowed_condition(item: Parameter, parent: Parameter) -> Parameter | None:
     possible = tuple(value for value in item.when.values if parent.contains(value))
     if not possible:
         return None
-    if isinstance(parent, Categorical) and set(possible) == set(parent.choices):
-        return replace(item, when=None)
+    if isinstance(parent, Categorical) and all(_among(choice, possible) for choice in parent.choices):
+        return replace(item, when=parent.when)
     return replace(item, when=Condition(parent.name, possible))
 
 
 def _check_range(name: str, low: float, high: float, *, log: bool) -> None:
     """Raise unless low and high are finite, in order, and positive on a logarithmic scale."""
-    if not (np.isfinite(low) and np.isfinite(high)):
+    if not (math.isfinite(low) and math.isfinite(high)):
         message = f"`low` and `high` of {name!r} must be finite, got low = {low!r}, high = {high!r}."
         raise UsageError(message)
     if low > high:

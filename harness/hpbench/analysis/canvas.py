@@ -1,0 +1,167 @@
+"""What every figure shares: panels, legends, logarithmic ticks, and files whose bytes repeat."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from hpbench.analysis.style import DOUBLE, RC, SINGLE, wrapped
+from hpbench.files import atomic_write
+
+__all__ = [
+    "FORMATS",
+    "Drawn",
+    "Entry",
+    "drawing",
+    "legend_below",
+    "log_ticks",
+    "no_results",
+    "panels",
+    "save",
+]
+
+FORMATS = ("png", "svg", "pdf")
+_DPI = 200
+
+_DIGITS: tuple[tuple[float, tuple[float, ...]], ...] = (
+    (4.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)),
+    (12.0, (1.0, 2.0, 3.0, 5.0, 7.0)),
+    (50.0, (1.0, 2.0, 5.0)),
+    (1e3, (1.0, 3.0)),
+    (math.inf, (1.0,)),
+)
+"""Digits at which a logarithmic axis is labelled, by the ratio of its ends."""
+
+_CHARACTERS = 17
+"""Characters of a legend on an inch, roughly."""
+
+_HANDLE = 11
+"""What a legend's handle and gaps take, in characters."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with its file name, title and caption."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+Entry = tuple[Artist, str]
+"""A handle and its text."""
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw and save inside this: the defaults of hpbench instead of the user's, put back afterwards."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)  # type: ignore[arg-type]  # the stubs list every key literally
+        yield
+
+
+def panels(count: int, *, height: float = 1.9, extra: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """Return a figure of ``count`` panels, at most three in a row, on the width of a page.
+
+    Args:
+        count: panels.
+        height: of one panel, in inches.
+        extra: for the legend, in inches.
+    """
+    columns = min(count, 3)
+    rows = -(-count // columns)
+    width = DOUBLE if columns > 1 else SINGLE * 1.4
+    figure = Figure(figsize=(width, rows * height + extra), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    return figure, axes
+
+
+def log_ticks(axes: Axes, axis: Literal["x", "y"]) -> None:
+    """Make ``axis`` logarithmic, ticks at 1, 2 and 5 (at all digits, or fewer) written as plain numbers."""
+    chosen: XAxis | YAxis
+    if axis == "x":
+        axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        chosen = axes.xaxis
+    else:
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        chosen = axes.yaxis
+    ratio = high / low
+    digits = next(digits for limit, digits in _DIGITS if ratio <= limit)
+    chosen.set_major_locator(LogLocator(subs=digits))
+    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    chosen.set_minor_formatter(NullFormatter())
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write ``figure`` as PNG, SVG and PDF; equal figures give equal bytes on every run.
+
+    The layout is computed once, then frozen. The canvases print without ``Figure.savefig``, which
+    would draw everything twice for each file. The figure is not to be used afterwards.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    figure.set_dpi(_DPI)
+    png, svg, pdf = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+    written = []
+    for kind, buffer in zip(FORMATS, (png, svg, pdf), strict=True):
+        path = folder / f"{name}.{kind}"
+        atomic_write(path, buffer.getvalue())
+        written.append(path)
+    return written
+
+
+def no_results(panel: Axes) -> None:
+    """Say in an empty panel that there is nothing yet."""
+    panel.text(
+        0.5, 0.5, "no results yet", ha="center", va="center", transform=panel.transAxes, color="#555555"
+    )
+    panel.set_xticks([])
+    panel.set_yticks([])
+
+
+def legend_below(figure: Figure, entries: Sequence[Entry]) -> None:
+    """Put one legend under all panels; texts are set afterwards, so that none is taken for a command."""
+    if not entries:
+        return
+    texts = [wrapped(label) for _, label in entries]
+    widest = max(len(line) for text in texts for line in text.splitlines())
+    fitting = int(figure.get_figwidth() * _CHARACTERS / (widest + _HANDLE))
+    columns = max(1, min(fitting, len(entries), 6))
+    legend = figure.legend(
+        [handle for handle, _ in entries],
+        [f"entry {place}" for place in range(len(texts))],
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=2.6,
+        columnspacing=1.2,
+    )
+    for drawn, text in zip(legend.get_texts(), texts, strict=True):
+        drawn.set_text(text)

@@ -1,0 +1,82 @@
+"""Sentences about what a figure or table rests on, made from the data and shared by every output."""
+
+from __future__ import annotations
+
+import math
+
+from hpbench.analysis.frames import Frames
+from hpbench.study import RunState
+from hpbench.trial import Status
+
+__all__ = ["METHODS", "basis", "counted", "p_text", "percent", "points", "repetitions_text", "seconds"]
+
+METHODS = (
+    "Intervals are 95 %: paired percentile bootstrap over repetitions from 10 repetitions on, "
+    "Student's t from 5 to 9, none below 5."
+)
+_PERCENT = 100.0
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return ``"1 run"``, ``"2 runs"``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
+def basis(frames: Frames) -> str:
+    """Return what every figure and table rests on: seeds, tasks, budget, clock, failures, what is missing."""
+    failed_trials = int((frames.trials["status"] != Status.OK).sum())
+    states = frames.runs["state"]
+    failed_runs = int((states == RunState.FAILED).sum())
+    size = (
+        f"{counted(len(frames.strategies), 'strategy', 'strategies')}, {counted(len(frames.tasks), 'task')}, "
+        f"n = {frames.repetitions} of each, budget {frames.budget} a run, {frames.clock} clock, "
+        f"device {frames.info.device}."
+    )
+    failed = (
+        f"Failed: {failed_trials} of {counted(len(frames.trials), 'trial')}, "
+        f"{failed_runs} of {counted(len(states), 'run')}."
+    )
+    parts = [size, failed]
+    skipped = int((states == RunState.SKIPPED).sum())
+    exhausted = int((states == RunState.EXHAUSTED).sum())
+    if skipped:
+        parts.append(f"{counted(skipped, 'run')} skipped: the strategy cannot search the space.")
+    if exhausted:
+        parts.append(f"{counted(exhausted, 'run')} exhausted: nothing was left to propose.")
+    if frames.partial:
+        parts.insert(0, f"{frames.partial.capitalize()}.")
+    return " ".join(parts)
+
+
+def repetitions_text(low: int, high: int) -> str:
+    """Return ``"n = 10"`` or ``"n = 7 to 10"``."""
+    return f"n = {high}" if low == high else f"n = {low} to {high}"
+
+
+def percent(error: float) -> str:
+    """Return the accuracy of ``error`` in per cent, such as ``"97.12"``; a dash if there is none."""
+    return f"{_PERCENT * (1.0 - error):.2f}" if math.isfinite(error) else "-"
+
+
+def points(centre: float, low: float, high: float) -> str:
+    """Return a difference in percentage points with its interval, such as ``"+1.20 [0.30, 2.10]"``."""
+    if not math.isfinite(centre):
+        return "-"
+    text = f"{_PERCENT * centre:+.2f}"
+    if math.isfinite(low):
+        text += f" [{_PERCENT * low:.2f}, {_PERCENT * high:.2f}]"
+    return text.replace("-0.00", "0.00").replace("+0.00", "0.00")
+
+
+def p_text(p: float, *, enough: bool) -> str:
+    """Return a p-value, or that so few repetitions cannot reach significance."""
+    if not enough:
+        return "too few"
+    if math.isnan(p):
+        return "-"
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")  # noqa: PLR2004 -- the usual limit
+
+
+def seconds(value: float) -> str:
+    """Return seconds with three significant digits."""
+    return f"{value:.3g}" if math.isfinite(value) else "-"

@@ -1,0 +1,120 @@
+"""What the study shows, in plain words, and what it does not show."""
+
+from __future__ import annotations
+
+import math
+
+from hpbench.analysis.captions import basis, counted, p_text, percent, points
+from hpbench.analysis.comparison import Cell, Study, TaskComparison, Versus
+from hpbench.analysis.statistics import smallest_n
+from hpbench.analysis.writers import escape_markdown
+
+__all__ = ["claims", "summary"]
+
+
+def summary(study: Study) -> str:
+    """Return the head of ``summary.md``: the study, whether it is partial, and the claims."""
+    frames = study.frames
+    title = escape_markdown(str(frames.info.suite["name"]))
+    partial = f"**{frames.partial}**: what follows may change.\n\n" if frames.partial else ""
+    listed = "\n".join(f"- {escape_markdown(claim)}" for claim in claims(study))
+    return f"# {title}\n\n{partial}{escape_markdown(basis(frames))}\n\n## What this study shows\n\n{listed}\n\n## Tables\n"
+
+
+def claims(study: Study) -> list[str]:
+    """Return the claims: every strategy against the baseline, the best of each task, what selection cost."""
+    frames = study.frames
+    if frames.trials.empty:
+        return ["No trial has finished yet."]
+    found = [_best(study, comparison) for comparison in study.comparisons.values()]
+    if frames.baseline is None:
+        found.append("One strategy alone: there is nothing to compare it with.")
+    else:
+        found += [_against(study, name) for name in frames.strategies if name != frames.baseline]
+        found += _guard(study)
+    found += _selection(study)
+    return [claim for claim in found if claim]
+
+
+def _best(study: Study, comparison: TaskComparison) -> str:
+    """Return which strategy ends highest on one task, and who is not shown to differ from it."""
+    label = study.frames.label
+    best = [cell for cell in comparison.cells if cell.best]
+    if not best:
+        return f"{comparison.task}: no run has a result yet."
+    names = " and ".join(label(cell.strategy) for cell in best)
+    text = f"{comparison.task}: highest mean test accuracy {percent(best[0].test.centre)} % by {names} (n = {best[0].counts.n})"
+    alike = [label(cell.strategy) for cell in comparison.cells if cell.like_best and not cell.best]
+    if alike:
+        text += f"; no difference from it can be shown at this budget for {', '.join(alike)}"
+    return f"{text}."
+
+
+def _against(study: Study, strategy: str) -> str:
+    """Return on which tasks ``strategy`` is better or worse than the baseline, and where nothing is shown."""
+    frames = study.frames
+    assert frames.baseline is not None  # noqa: S101 -- the caller saw to it
+    cells = [
+        cell for found in study.comparisons.values() for cell in found.cells if cell.strategy == strategy
+    ]
+    name, base = frames.label(strategy), frames.label(frames.baseline)
+    sentences = []
+    for verdict, verb in (("better", "beats"), ("worse", "is worse than")):
+        chosen = [(cell, cell.versus) for cell in cells if cell.versus and cell.versus.verdict == verdict]
+        if chosen:
+            listed = "; ".join(_evidence(cell, versus) for cell, versus in chosen)
+            sentences.append(
+                f"{name} {verb} {base} on {len(chosen)} of {counted(len(cells), 'task')}: {listed}."
+            )
+    quiet = [cell for cell in cells if cell.versus and cell.versus.verdict == "not shown"]
+    if quiet:
+        listed = ", ".join(cell.task for cell in quiet)
+        sentences.append(f"{name} against {base} on {listed}: no difference can be shown at this budget.")
+    skipped = [cell for cell in cells if cell.counts.skipped]
+    if skipped:
+        sentences.append(
+            f"{name} was skipped on {', '.join(cell.task for cell in skipped)}: {skipped[0].counts.skipped}"
+        )
+    return " ".join(sentences)
+
+
+def _evidence(cell: Cell, versus: Versus) -> str:
+    """Return a task with the difference, its p-value, the paired probability and n."""
+    found = versus.difference
+    return (
+        f"{cell.task} by {points(found.centre, found.low, found.high)} points (Holm p "
+        f"{_equals(p_text(versus.p, enough=True))}, paired P = {versus.improvement:.2f}, n = {found.n})"
+    )
+
+
+def _equals(text: str) -> str:
+    """Return ``"= .02"`` or ``"< .001"``."""
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _guard(study: Study) -> list[str]:
+    """Return the warning that so few repetitions cannot be significant, if it applies."""
+    verdicts = [cell.versus for found in study.comparisons.values() for cell in found.cells if cell.versus]
+    few = [versus for versus in verdicts if not versus.enough]
+    if not few:
+        return []
+    needed = smallest_n(len(study.frames.strategies) - 1)
+    text = (
+        f"In {len(few)} of {counted(len(verdicts), 'comparison')} no difference is claimed, for there are too few "
+        f"repetitions to reach p < 0.05: an exact paired test of {counted(len(study.frames.strategies), 'strategy', 'strategies')} "
+        f"needs {needed}."
+    )
+    return [text]
+
+
+def _selection(study: Study) -> list[str]:
+    """Return what choosing by validation cost on average."""
+    gaps = [cell.selection.gap.centre for found in study.comparisons.values() for cell in found.cells]
+    known = [gap for gap in gaps if math.isfinite(gap)]
+    if not known:
+        return []
+    text = (
+        f"Choosing by validation cost {100 * sum(known) / len(known):.2f} points of test accuracy on average over all "
+        "strategies and tasks, against the best test score that the same trials reached."
+    )
+    return [text]

@@ -1,0 +1,257 @@
+"""From the store to two data frames: one row a trial, one row a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hpbench.store import Store
+from hpbench.study import RunRow, RunState, StudyInfo
+from hpbench.trial import Record, Status
+
+__all__ = ["ENDED", "TIME_PARTS", "Frames", "frames_of", "load_frames"]
+
+TIME_PARTS = ("ask", "train", "evaluate", "tell")
+"""The parts of a trial's time, in the order in which they are spent."""
+
+ENDED = (RunState.COMPLETE, RunState.EXHAUSTED, RunState.FAILED)
+"""The states in which a run has no trial to come."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A study as data frames; names appear in suite order everywhere.
+
+    Attributes:
+        trials: one row a trial, sorted by task, strategy, repetition and number: task and strategy
+            (categorical), repetition, number, status (categorical), objective (what is minimised),
+            val_error, val_loss, test_error, test_loss (NaN for a failed trial), epochs_from, epochs,
+            ask_seconds, train_seconds, evaluate_seconds, tell_seconds.
+        runs: one row for every cell of the suite, stored or not: task, strategy (categorical),
+            repetition, state, message, trials (finished), failures (trials that did not end ok).
+        info: what the study is.
+    """
+
+    trials: pd.DataFrame
+    runs: pd.DataFrame
+    info: StudyInfo
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return _names(self.info.suite, "tasks")
+
+    @cached_property
+    def strategies(self) -> tuple[str, ...]:
+        """Names of the strategies."""
+        return _names(self.info.suite, "strategies")
+
+    @property
+    def repetitions(self) -> int:
+        """Repetitions that the suite asks for."""
+        return int(self.info.suite["repetitions"])
+
+    @property
+    def clock(self) -> str:
+        """``"measured"`` or ``"modelled"``."""
+        return str(self.info.suite.get("clock", "measured"))
+
+    @property
+    def objective(self) -> str:
+        """What the strategies minimise: ``"error"`` or ``"loss"``."""
+        return str(self.info.suite.get("objective", "error"))
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The strategy that others are compared with: random search, else the first; None if alone."""
+        if len(self.strategies) < 2:  # noqa: PLR2004 -- one strategy has nothing to be compared with
+            return None
+        for name in self.strategies:
+            if self.info.strategies.get(name, {}).get("use", name) == "random":
+                return name
+        return self.strategies[0]
+
+    def label(self, strategy: str) -> str:
+        """Return what readers see for ``strategy``."""
+        return str(self.info.strategies.get(strategy, {}).get("label") or strategy)
+
+    def full_epochs(self, task: str) -> int:
+        """Return the full fidelity of ``task``."""
+        return int(self.info.tasks[task]["epochs"])
+
+    def size_of(self, task: str, part: str) -> int | None:
+        """Return the number of examples in ``part`` (``"val"`` or ``"test"``) of ``task``, if known."""
+        size = self.info.tasks.get(task, {}).get(f"n_{part}")
+        return None if size is None else int(size)
+
+    @property
+    def budget(self) -> str:
+        """The budget of one run in words, such as ``"20 trials"``."""
+        known = [(kind, value) for kind, value in self.info.suite["budget"].items() if value is not None]
+        kind, value = known[0]
+        return f"{value:g} {kind}"
+
+    @cached_property
+    def progress(self) -> tuple[int, int]:
+        """How many runs have ended, and how many there are to be, skipped pairings left out."""
+        wanted = self.runs["state"] != RunState.SKIPPED
+        return int(self.runs["state"].isin(ENDED).sum()), int(wanted.sum())
+
+    @property
+    def partial(self) -> str:
+        """``"partial: 37 of 60 runs"``, or nothing if every run has ended."""
+        done, wanted = self.progress
+        return "" if done == wanted else f"partial: {done} of {wanted} runs"
+
+
+def load_frames(path: str | Path) -> Frames:
+    """Return the frames of the study at ``path``, a results directory or a store's file.
+
+    Raises:
+        UsageError: there is no study.
+        StoreError: it is damaged.
+    """
+    with Store.open(path, read_only=True) as store:
+        return frames_of(store.records(), store.runs(), store.info)
+
+
+def frames_of(records: Iterable[Record], runs: Iterable[RunRow], info: StudyInfo) -> Frames:
+    """Return the frames of these records and runs.
+
+    Args:
+        records: finished trials, in any order.
+        runs: every registered run with its state.
+        info: what the study is; its suite names the tasks, strategies and repetitions.
+    """
+    trials = _trials(records, info)
+    return Frames(trials, _runs(runs, trials, info), info)
+
+
+def _names(suite: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return the names under ``suite[key]``, in suite order."""
+    return tuple(str(item["name"]) for item in suite[key])
+
+
+_COLUMNS = (
+    "task",
+    "strategy",
+    "repetition",
+    "number",
+    "status",
+    "val_correct",
+    "val_total",
+    "val_loss",
+    "test_correct",
+    "test_total",
+    "test_loss",
+    "epochs_from",
+    "epochs",
+    "ask_seconds",
+    "train_seconds",
+    "evaluate_seconds",
+    "tell_seconds",
+)
+
+
+def _row(record: Record) -> tuple[object, ...]:
+    """Return the plain columns of one record, in the order of ``_COLUMNS``."""
+    result = record.evaluation
+    return (
+        record.run.task,
+        record.run.strategy,
+        record.run.repetition,
+        record.number,
+        str(result.status),
+        result.val_correct,
+        result.val_total,
+        result.val_loss,
+        result.test_correct,
+        result.test_total,
+        result.test_loss,
+        result.epochs_from,
+        result.epochs,
+        record.ask_seconds,
+        result.train_seconds,
+        result.evaluate_seconds,
+        record.tell_seconds,
+    )
+
+
+def _trials(records: Iterable[Record], info: StudyInfo) -> pd.DataFrame:
+    """Return one row a trial."""
+    columns = list(zip(*map(_row, records), strict=True)) or [()] * len(_COLUMNS)
+    raw = dict(zip(_COLUMNS, columns, strict=True))
+    number = {name: np.array(raw[name], dtype=np.float64) for name in _COLUMNS[5:]}
+    ok = np.array([status == Status.OK for status in raw["status"]], dtype=bool)
+    val_error = _error(number["val_correct"], number["val_total"], ok)
+    val_loss = np.where(ok, number["val_loss"], math.nan)
+    frame = pd.DataFrame(
+        {
+            "task": _categorical(raw["task"], _names(info.suite, "tasks")),
+            "strategy": _categorical(raw["strategy"], _names(info.suite, "strategies")),
+            "repetition": np.array(raw["repetition"], dtype=np.int64),
+            "number": np.array(raw["number"], dtype=np.int64),
+            "status": _categorical(raw["status"], tuple(str(status) for status in Status)),
+            "objective": val_loss if info.suite.get("objective", "error") == "loss" else val_error,
+            "val_error": val_error,
+            "val_loss": val_loss,
+            "test_error": _error(number["test_correct"], number["test_total"], ok),
+            "test_loss": np.where(ok, number["test_loss"], math.nan),
+            "epochs_from": number["epochs_from"].astype(np.int64),
+            "epochs": number["epochs"].astype(np.int64),
+            **{f"{part}_seconds": number[f"{part}_seconds"] for part in TIME_PARTS},
+        }
+    )
+    return frame.sort_values(["task", "strategy", "repetition", "number"], ignore_index=True)
+
+
+def _error(correct: np.ndarray, total: np.ndarray, ok: np.ndarray) -> np.ndarray:
+    """Return the share of wrong examples, NaN where the trial failed or nothing was counted."""
+    counted = ok & (total > 0)
+    out = np.full(len(ok), math.nan)
+    np.divide(total - correct, total, out=out, where=counted)
+    return out
+
+
+def _categorical(values: Iterable[object], names: tuple[str, ...]) -> pd.Categorical:
+    """Return ``values`` as ordered categories, ``names`` first and others after, sorted."""
+    listed = list(values)
+    others = sorted({str(value) for value in listed} - set(names))
+    return pd.Categorical(listed, categories=[*names, *others], ordered=True)
+
+
+def _runs(rows: Iterable[RunRow], trials: pd.DataFrame, info: StudyInfo) -> pd.DataFrame:
+    """Return one row for every cell of the suite; a cell that nobody registered is pending."""
+    tasks, strategies = _names(info.suite, "tasks"), _names(info.suite, "strategies")
+    skipped = {(item["task"], item["strategy"]): str(item["reason"]) for item in info.skipped}
+    known = {(row.run.task, row.run.strategy, row.run.repetition): (row.state, row.message) for row in rows}
+    table: list[tuple[str, str, int, str, str]] = []
+    for task in tasks:
+        for strategy in strategies:
+            for repetition in range(int(info.suite["repetitions"])):
+                state, message = known.get((task, strategy, repetition), (RunState.PENDING, ""))
+                if (task, strategy) in skipped:
+                    state, message = RunState.SKIPPED, skipped[task, strategy]
+                table.append((task, strategy, repetition, str(state), message))
+    frame = pd.DataFrame(table, columns=["task", "strategy", "repetition", "state", "message"])
+    frame["task"] = _categorical(frame["task"], tasks)
+    frame["strategy"] = _categorical(frame["strategy"], strategies)
+    counts = _counts(trials, frame)
+    frame["trials"], frame["failures"] = counts[0], counts[1]
+    return frame
+
+
+def _counts(trials: pd.DataFrame, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the finished and the failed trials of every row of ``runs``."""
+    key = ["task", "strategy", "repetition"]
+    failed = (trials["status"] != Status.OK).to_numpy()
+    grouped = trials.assign(failed=failed).groupby(key, observed=True)["failed"].agg(["size", "sum"])
+    found = grouped.reindex(pd.MultiIndex.from_frame(runs[key])).fillna(0)
+    return found["size"].to_numpy(dtype=np.int64), found["sum"].to_numpy(dtype=np.int64)

@@ -1,0 +1,134 @@
+"""``write_report``: from the store to tables and figures on disk, all of them rebuilt each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from hpbench.analysis.accounts import status_table, time_table, trouble_table
+from hpbench.analysis.claims import summary
+from hpbench.analysis.comparison import Study, study_of
+from hpbench.analysis.curves import Part
+from hpbench.analysis.frames import load_frames
+from hpbench.analysis.tables import final_table, rank_table, selection_table
+from hpbench.analysis.writers import Table, escape_markdown, to_csv, to_latex, to_markdown
+from hpbench.files import atomic_write
+
+if TYPE_CHECKING:
+    from hpbench.analysis.canvas import Drawn
+    from hpbench.analysis.figures import Axis, Bands, Scale
+
+__all__ = ["all_tables", "write_report"]
+
+
+def write_report(results_dir: Path) -> list[Path]:
+    """Write ``tables/`` and ``figures/`` beside the store in ``results_dir``, and return their paths.
+
+    Works on a study that is running or partial: what is missing is said, never left out in silence.
+
+    Raises:
+        UsageError: there is no study.
+        StoreError: the store is damaged.
+        OSError: the folder cannot be written.
+    """
+    study = study_of(load_frames(results_dir))
+    tables = all_tables(study)
+    written = _write_tables(results_dir / "tables", tables, study)
+    return [*written, *_write_figures(results_dir, study)]
+
+
+def all_tables(study: Study) -> list[Table]:
+    """Return every table that the study can fill; a table without a row is left out."""
+    frames = study.frames
+    tables = [
+        final_table(study),
+        rank_table(study),
+        selection_table(study),
+        time_table(frames),
+        status_table(frames),
+        trouble_table(frames),
+    ]
+    return [table for table in tables if len(table.values)]
+
+
+def _write_tables(folder: Path, tables: list[Table], study: Study) -> list[Path]:
+    """Write each table in three formats, and the summary that holds them all."""
+    written = []
+    for table in tables:
+        texts = {"md": to_markdown(table), "csv": to_csv(table.values), "tex": to_latex(table)}
+        for kind, text in texts.items():
+            path = folder / f"{table.name}.{kind}"
+            atomic_write(path, text)
+            written.append(path)
+    path = folder / "summary.md"
+    atomic_write(path, "\n".join([summary(study), *(to_markdown(table) for table in tables)]))
+    return [*written, path]
+
+
+def _write_figures(results_dir: Path, study: Study) -> list[Path]:
+    """Write each figure in three formats with an index of captions, and the plotted numbers as CSV."""
+    from hpbench.analysis import canvas  # noqa: PLC0415 -- matplotlib is loaded only where drawing happens
+
+    folder = results_dir / "figures"
+    if study.frames.trials.empty:
+        path = folder / "README.md"
+        atomic_write(path, "# Figures\n\nNo trial has finished yet, so there is nothing to draw.\n")
+        return [path]
+    written: list[Path] = []
+    index = ["# Figures\n"]
+    plotted: list[pd.DataFrame] = []
+    with canvas.drawing():
+        for drawn in _drawn(study, plotted):
+            written += canvas.save(drawn.figure, folder, drawn.name)
+            caption = escape_markdown(drawn.caption)
+            index.append(f"## {drawn.title}\n\n![{drawn.title}]({drawn.name}.png)\n\n{caption}\n")
+    curves = results_dir / "tables" / "curves.csv"
+    atomic_write(curves, to_csv(pd.concat(plotted, ignore_index=True)))
+    path = folder / "README.md"
+    atomic_write(path, "\n".join(index))
+    return [*written, curves, path]
+
+
+def _drawn(study: Study, plotted: list[pd.DataFrame]) -> Iterator[Drawn]:
+    """Yield the figures one by one; the numbers of the curves are appended to ``plotted``."""
+    from hpbench.analysis import figures, overview, scores  # noqa: PLC0415 -- matplotlib, only where drawing happens
+
+    axes: tuple[Axis, ...] = ("trials", "seconds")
+    parts: tuple[Part, ...] = ("val", "test")
+    scales: tuple[Scale, ...] = ("accuracy", "error")
+    for axis in axes:
+        for part in parts:
+            bands = figures.bands_of(study, axis, part)
+            plotted.append(_plotted(bands, axis, part))
+            for scale in scales:
+                yield figures.best_figure(study, bands, axis, part, scale)
+    yield scores.final_figure(study)
+    yield overview.time_figure(study)
+    yield overview.overhead_figure(study)
+    yield overview.status_figure(study)
+
+
+def _plotted(bands: Bands, axis: str, part: str) -> pd.DataFrame:
+    """Return the numbers of one figure's curves, one row a point; errors, infinite where half have none."""
+    pieces = [
+        pd.DataFrame(
+            {
+                "axis": axis,
+                "part": part,
+                "task": task,
+                "strategy": strategy,
+                "x": band.x,
+                "n": np.isfinite(band.runs).sum(axis=0),
+                "median_error": band.centre,
+                "quartile_low": band.low,
+                "quartile_high": band.high,
+            }
+        )
+        for task, by_strategy in bands.items()
+        for strategy, band in by_strategy.items()
+    ]
+    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()

@@ -1,0 +1,109 @@
+"""Statistics as functions of arrays: losses in (lower is better), numbers out; no frames, no files.
+
+The unit of replication is the repetition for a claim about one task and the task for a claim across
+tasks; the two are never pooled into one set of independent blocks.
+"""
+
+from __future__ import annotations
+
+from hpbench.analysis.statistics.anytime import (
+    area_under_curve,
+    best_of_n,
+    ecdf,
+    expected_running_time,
+    first_hits,
+    incumbent_index,
+    incumbent_of,
+    normalised_regret,
+    overtuning,
+    relative_overtuning,
+    runlength_targets,
+    selection_gap,
+    speed_up,
+)
+from hpbench.analysis.statistics.intervals import (
+    Array,
+    Interval,
+    mean_interval,
+    paired_bootstrap,
+    quantile_worst,
+    t_interval,
+)
+from hpbench.analysis.statistics.pairwise import (
+    Pairing,
+    Posterior,
+    bayesian_signed_rank,
+    holm,
+    pairing_gain,
+    probability_of_improvement,
+    probability_of_improvement_unpaired,
+    sign_flip_test,
+    wilcoxon,
+    win_tie_loss,
+)
+from hpbench.analysis.statistics.profiles import (
+    iqm,
+    optimality_gap,
+    performance_profile,
+    stratified_bootstrap,
+)
+from hpbench.analysis.statistics.ranks import (
+    Friedman,
+    cliques,
+    critical_difference,
+    friedman,
+    mean_ranks,
+    rank_losses,
+    wilcoxon_holm,
+)
+from hpbench.analysis.statistics.sizes import (
+    repetitions_for_difference,
+    repetitions_for_probability,
+    smallest_n,
+)
+
+__all__ = [
+    "Array",
+    "Friedman",
+    "Interval",
+    "Pairing",
+    "Posterior",
+    "area_under_curve",
+    "bayesian_signed_rank",
+    "best_of_n",
+    "cliques",
+    "critical_difference",
+    "ecdf",
+    "expected_running_time",
+    "first_hits",
+    "friedman",
+    "holm",
+    "incumbent_index",
+    "incumbent_of",
+    "iqm",
+    "mean_interval",
+    "mean_ranks",
+    "normalised_regret",
+    "optimality_gap",
+    "overtuning",
+    "paired_bootstrap",
+    "pairing_gain",
+    "performance_profile",
+    "probability_of_improvement",
+    "probability_of_improvement_unpaired",
+    "quantile_worst",
+    "rank_losses",
+    "relative_overtuning",
+    "repetitions_for_difference",
+    "repetitions_for_probability",
+    "runlength_targets",
+    "selection_gap",
+    "sign_flip_test",
+    "smallest_n",
+    "speed_up",
+    "stratified_bootstrap",
+    "t_interval",
+    "wilcoxon",
+    "wilcoxon_holm",
+    "win_tie_loss",
+]

@@ -1,0 +1,237 @@
+"""Comparing two strategies: tests, effect sizes, and what pairing the repetitions bought."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from scipy import stats
+
+from hpbench.analysis.statistics.intervals import Array
+from hpbench.errors import UsageError
+
+__all__ = [
+    "Pairing",
+    "Posterior",
+    "bayesian_signed_rank",
+    "holm",
+    "pairing_gain",
+    "probability_of_improvement",
+    "probability_of_improvement_unpaired",
+    "sign_flip_test",
+    "wilcoxon",
+    "win_tie_loss",
+]
+
+_EXACT_WILCOXON = 100
+_EXACT_FLIPS = 20
+
+
+def wilcoxon(a: Array, b: Array) -> float:
+    """Return the two-sided p-value of Wilcoxon's signed-rank test on ``a - b``.
+
+    Ties share their mean rank and zeros are ranked, then left out (Pratt). Up to 100 pairs the
+    p-value is exact given the ranks: the 2^n sign patterns are counted by dynamic programming.
+    Beyond that the normal approximation with tie correction is used.
+
+    Args:
+        a: one number per pair, shape ``(n,)``, finite.
+        b: the same of the other strategy, in the same order.
+
+    Returns:
+        p in (0, 1]; 1 if no pair differs.
+
+    Raises:
+        UsageError: the shapes differ or a value is not finite.
+
+    References:
+        Wilcoxon (1945); Pratt (1959), Remarks on zeros and ties in the Wilcoxon signed rank procedures.
+    """
+    difference = _paired(a, b)
+    nonzero = difference != 0.0
+    if not np.any(nonzero):
+        return 1.0
+    if len(difference) > _EXACT_WILCOXON:
+        return float(stats.wilcoxon(difference, zero_method="pratt", method="asymptotic").pvalue)
+    doubled = np.rint(2 * stats.rankdata(np.abs(difference))).astype(np.int64)[nonzero]
+    counts = np.zeros(int(doubled.sum()) + 1)
+    counts[0] = 1.0
+    for rank in doubled:
+        counts[rank:] = (counts[rank:] + counts[: len(counts) - rank]) / 2
+        counts[:rank] /= 2
+    positive = int(doubled[difference[nonzero] > 0].sum())
+    tail = min(positive, len(counts) - 1 - positive)
+    return min(1.0, 2 * float(counts[: tail + 1].sum()))
+
+
+def sign_flip_test(a: Array, b: Array, *, rng: Generator, n_resamples: int = 100_000) -> float:
+    """Return the two-sided p-value of the paired mean difference under random flips of its signs.
+
+    Exact over all ``2^n`` flips up to 20 pairs; beyond, ``n_resamples`` random flips with the
+    observed one counted, ``p = (1 + hits) / (1 + n_resamples)``, which can never be 0.
+
+    Args:
+        a: one number per pair, shape ``(n,)``, finite.
+        b: the same of the other strategy, in the same order.
+        rng: source of randomness beyond 20 pairs.
+        n_resamples: random flips beyond 20 pairs.
+
+    References:
+        Fisher (1935), The Design of Experiments, ch. 3; Phipson & Smyth (2010) for the +1.
+    """
+    difference = _paired(a, b)
+    observed = abs(float(difference.sum()))
+    slack = 1e-12 * max(float(np.abs(difference).sum()), 1e-300)
+    if len(difference) <= _EXACT_FLIPS:
+        sums = np.zeros(1)
+        for value in difference:
+            sums = np.concatenate([sums + value, sums - value])
+        return float(np.mean(np.abs(sums) >= observed - slack))
+    hits = 0
+    left = n_resamples
+    while left > 0:
+        block = min(left, 10_000)
+        signs = rng.choice(np.array([-1.0, 1.0]), size=(block, len(difference)))
+        hits += int(np.sum(np.abs(signs @ difference) >= observed - slack))
+        left -= block
+    return (1 + hits) / (1 + n_resamples)
+
+
+def holm(p_values: Array) -> Array:
+    """Return Holm's step-down adjusted p-values, in the order given.
+
+    ``p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j))``. A NaN (a comparison that could not be made)
+    stays NaN and is not counted in ``m``.
+
+    Args:
+        p_values: shape ``(m,)``.
+
+    References:
+        Holm (1979), A simple sequentially rejective multiple test procedure.
+    """
+    adjusted = np.full(p_values.shape, math.nan)
+    known = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p_values[order] * factors))
+    return adjusted
+
+
+def probability_of_improvement(a: Array, b: Array) -> float:
+    """Return the share of pairs in which the loss ``a`` is lower than ``b``, ties counted half.
+
+    Args:
+        a: losses of one strategy, shape ``(n,)``.
+        b: losses of the other in the same repetitions.
+    """
+    difference = _paired(a, b)
+    return float(np.mean(difference < 0) + 0.5 * np.mean(difference == 0))
+
+
+def probability_of_improvement_unpaired(a: Array, b: Array) -> float:
+    """Return P(A < B) + P(A = B) / 2 over all pairs of repetitions, matched or not.
+
+    Args:
+        a: losses of one strategy, shape ``(n_a,)``.
+        b: losses of the other, shape ``(n_b,)``.
+
+    References:
+        Mann & Whitney (1947); Agarwal et al. (2021), Deep RL at the edge of the statistical precipice.
+    """
+    difference = a[:, None] - b[None, :]
+    return float(np.mean(difference < 0) + 0.5 * np.mean(difference == 0))
+
+
+def win_tie_loss(a: Array, b: Array) -> tuple[int, int, int]:
+    """Return in how many pairs the loss ``a`` is lower than, equal to and higher than ``b``."""
+    difference = _paired(a, b)
+    return int(np.sum(difference < 0)), int(np.sum(difference == 0)), int(np.sum(difference > 0))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Probabilities that the first strategy is better, practically equal, and worse; they sum to 1."""
+
+    better: float
+    equal: float
+    worse: float
+
+
+def bayesian_signed_rank(
+    a: Array, b: Array, *, rope: float, rng: Generator, prior: float = 0.5, n_samples: int = 20_000
+) -> Posterior:
+    """Return the Bayesian signed-rank test's answer to "better, practically equal, or worse?".
+
+    Weights ``w ~ Dirichlet(prior, 1, ..., 1)`` are drawn over a pseudo-difference of 0 and the
+    observed ``z = b - a``; the three regions get ``sum_ij w_i w_j [z_i + z_j in region]``, and each
+    draw votes for its largest region (a draw between equals votes in parts).
+
+    Args:
+        a: losses of the first strategy, shape ``(n,)``.
+        b: losses of the second, in the same order.
+        rope: half width of the region of practical equivalence, in the unit of the losses. Choose it
+            before looking at the data.
+        rng: source of the Dirichlet weights.
+        prior: strength of the pseudo-observation at 0.
+        n_samples: draws.
+
+    References:
+        Benavoli et al. (2017), Time for a change: a tutorial for comparing multiple classifiers
+        through Bayesian analysis, JMLR 18(77).
+    """
+    z = np.concatenate([[0.0], -_paired(a, b)])
+    sums = z[:, None] + z[None, :]
+    regions = [sums > 2 * rope, np.abs(sums) <= 2 * rope, sums < -2 * rope]
+    weights = rng.dirichlet([prior, *np.ones(len(z) - 1)], size=n_samples)
+    masses = np.stack([np.sum((weights @ region.astype(float)) * weights, axis=1) for region in regions], 1)
+    winners = masses >= masses.max(axis=1, keepdims=True) - 1e-12
+    better, equal, worse = np.mean(winners / winners.sum(axis=1, keepdims=True), axis=0)
+    return Posterior(float(better), float(equal), float(worse))
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What identical seeds bought: the correlation of repetitions and the variance that it saved.
+
+    Attributes:
+        correlation: Pearson's rho of the two strategies' repetitions; NaN if one does not vary.
+        factor: ``(var A + var B) / var(A - B)``; 2 means that pairing saved half the repetitions,
+            below 1 that it cost some. Infinite if the difference never varies, NaN if nothing does.
+    """
+
+    correlation: float
+    factor: float
+
+
+def pairing_gain(a: Array, b: Array) -> Pairing:
+    """Return the measured correlation between paired repetitions and the variance-reduction factor.
+
+    ``var(A - B) = var A + var B - 2 rho sd A sd B``.
+
+    Args:
+        a: losses of one strategy, shape ``(n,)``, ``n >= 2``.
+        b: losses of the other in the same repetitions.
+    """
+    difference = _paired(a, b)
+    apart = float(np.var(a, ddof=1) + np.var(b, ddof=1))
+    together = float(np.var(difference, ddof=1))
+    spread = float(np.std(a, ddof=1) * np.std(b, ddof=1))
+    covariance = float(np.sum((a - a.mean()) * (b - b.mean()))) / (len(a) - 1)
+    correlation = min(1.0, max(-1.0, covariance / spread)) if spread > 0 else math.nan
+    if together > 0:
+        return Pairing(correlation, apart / together)
+    return Pairing(correlation, math.inf if apart > 0 else math.nan)
+
+
+def _paired(a: Array, b: Array) -> Array:
+    """Return ``a - b``, checked."""
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        message = f"a paired comparison needs two rows of one length, got shapes {a.shape} and {b.shape}."
+        raise UsageError(message)
+    difference = np.asarray(a - b, dtype=np.float64)
+    if not np.all(np.isfinite(difference)):
+        message = "a paired comparison needs finite values; leave out the pairs in which a run failed."
+        raise UsageError(message)
+    return difference

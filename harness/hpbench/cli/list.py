@@ -1,0 +1,105 @@
+"""``hpbench list``: the names that a suite may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hpbench.cli import options
+
+__all__ = ["list_"]
+
+Entry = dict[str, Any]
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(["strategies", "datasets", "networks", "suites"]))
+@options.as_json
+@options.plugins
+def list_(kind: str, *, as_json: bool, plugins: tuple[Path, ...]) -> None:
+    """List the names a suite may use."""
+    import json
+
+    from hpbench.cli.text import table
+
+    del plugins  # they are loaded already
+    readers: dict[str, Callable[[], list[Entry]]] = {
+        "strategies": strategies,
+        "datasets": datasets,
+        "networks": networks,
+        "suites": suites,
+    }
+    entries = readers[kind]()
+    if as_json:
+        click.echo(json.dumps(entries, indent=2))
+        return
+    rows = [[str(entry["name"]), str(entry["summary"])] for entry in entries]
+    click.echo(table(["NAME", "WHAT IT IS"], rows))
+
+
+def strategies() -> list[Entry]:
+    """Return every strategy: name, summary, the library behind it and its capabilities.
+
+    A strategy whose library is missing is listed with what would install it.
+    """
+    from hpbench.errors import UsageError
+    from hpbench.strategies import REGISTRY
+
+    entries: list[Entry] = []
+    for name in REGISTRY.names():
+        try:
+            found = REGISTRY.get(name)
+        except UsageError as error:
+            entries.append({"name": name, "summary": str(error), "library": None, "capabilities": None})
+            continue
+        entries.append(
+            {
+                "name": name,
+                "summary": first_sentence(found.__doc__),
+                "library": found.library,
+                "capabilities": sorted(str(item) for item in found.capabilities),
+            }
+        )
+    return entries
+
+
+def datasets() -> list[Entry]:
+    """Return every data set: name and what its loader says of itself."""
+    from hpbench.tasks.datasets import REGISTRY
+
+    return [
+        {"name": name, "summary": first_sentence(REGISTRY.get(name).__doc__)} for name in REGISTRY.names()
+    ]
+
+
+def networks() -> list[Entry]:
+    """Return every network family: name, number of hyperparameters, the inputs it takes."""
+    from hpbench.tasks.networks import REGISTRY
+
+    entries: list[Entry] = []
+    for name in REGISTRY.names():
+        family = REGISTRY.get(name)
+        taken = "images" if family.inputs == "image" else "vectors and images"
+        summary = f"{len(family.space.parameters)} hyperparameters; takes {taken}"
+        entries.append({"name": name, "summary": summary, "hyperparameters": list(family.space.names)})
+    return entries
+
+
+def suites() -> list[Entry]:
+    """Return every bundled suite: name, description, path."""
+    from hpbench.suite import bundled_suites, load_suite
+
+    return [
+        {"name": name, "summary": load_suite(path)[0].description, "path": str(path)}
+        for name, path in sorted(bundled_suites().items())
+    ]
+
+
+def first_sentence(docstring: str | None) -> str:
+    """Return the first line of a docstring as a heading: no full stop, no mark-up, no "Return"."""
+    lines = (docstring or "no description").strip().splitlines() or ["no description"]
+    text = lines[0].strip().removesuffix(".").replace("``", "").removeprefix("Return ")
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,151 @@
+"""Arguments and options that several commands share, and what the shell completes for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+__all__ = [
+    "as_json",
+    "complete_datasets",
+    "complete_networks",
+    "complete_strategies",
+    "device",
+    "only",
+    "plugins",
+    "resolve_workers",
+    "results_directory",
+    "suite",
+    "workers",
+]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+EXISTING_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+NEW_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+def _starting_with(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    """Return the names that begin as the user began."""
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_strategies(
+    _context: click.Context, _option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a strategy."""
+    from hpbench.strategies import REGISTRY
+
+    return _starting_with(REGISTRY.names(), incomplete)
+
+
+def complete_networks(
+    _context: click.Context, _option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a network family."""
+    from hpbench.tasks.networks import REGISTRY
+
+    return _starting_with(REGISTRY.names(), incomplete)
+
+
+def complete_datasets(
+    _context: click.Context, _option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a data set."""
+    from hpbench.tasks.datasets import REGISTRY
+
+    return _starting_with(REGISTRY.names(), incomplete)
+
+
+def complete_suites(
+    _context: click.Context, _option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a bundled suite, or a file."""
+    from hpbench.suite import bundled_suites
+
+    return [*_starting_with(bundled_suites(), incomplete), CompletionItem(incomplete, type="file")]
+
+
+def complete_cells(context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete ``TASK/STRATEGY/*`` from the suite that was given before."""
+    from hpbench.errors import HpbenchError
+    from hpbench.suite import load_suite
+
+    # while the option lacks its value, click leaves the words before it unparsed
+    given = context.params.get("suite") or next(iter(context.args), "")
+    try:
+        found, _ = load_suite(given)
+    except HpbenchError:  # nothing to complete from; the command itself will say what is wrong
+        return []
+    cells = dict.fromkeys(f"{key.task}/{key.strategy}/*" for key in found.run_keys())
+    return _starting_with(cells, incomplete)
+
+
+suite: Decorator = click.argument("suite", metavar="SUITE", shell_complete=complete_suites)
+
+results_directory: Decorator = click.argument("results", metavar="DIR", type=EXISTING_DIRECTORY)
+
+as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+
+only: Decorator = click.option(
+    "--only",
+    metavar="GLOB",
+    shell_complete=complete_cells,
+    help="Only the runs whose TASK/STRATEGY/REPETITION matches, such as 'digits-mlp/*/0'.",
+)
+
+workers: Decorator = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Training processes at once; by default as many as there are cores for the suite's threads.",
+)
+
+device: Decorator = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="cpu|cuda|cuda:N|auto",
+    help="Where the networks train; auto takes CUDA if it is there.",
+)
+
+
+def resolve_workers(given: int | None, *, threads: int) -> int:
+    """Return the number of training processes: what was asked for, or what the cores allow.
+
+    Args:
+        given: the option, or None.
+        threads: threads of each process.
+    """
+    if given is not None:
+        return given
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // threads)
+
+
+def plugins(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--plugin FILE``, which may be repeated and runs the files before the command."""
+    return click.option(
+        "--plugin",
+        "plugins",
+        multiple=True,
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_load,
+        is_eager=True,
+        help="Run this Python file first; it registers strategies, networks or data sets. May be repeated.",
+    )(function)
+
+
+def _load(context: click.Context, _option: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Run the plug-ins, unless the shell merely wants to complete a word."""
+    if paths and not context.resilient_parsing:
+        from hpbench.plugins import load_plugins
+
+        load_plugins(paths)
+    return paths

@@ -1,0 +1,114 @@
+"""``hpbench plan``: what a suite would run; nothing is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpbench.cli import options
+
+if TYPE_CHECKING:
+    from hpbench.plan import Plan
+    from hpbench.suite import Suite
+
+__all__ = ["plan"]
+
+
+@click.command("plan")
+@options.suite
+@options.only
+@options.workers
+@options.as_json
+@options.plugins
+def plan(
+    suite: str, *, only: str | None, workers: int | None, as_json: bool, plugins: tuple[Path, ...]
+) -> None:
+    """Show what a suite would run.
+
+    It prints the matrix of tasks and strategies, the number of trials and the time, for a suite's
+    file or the name of a bundled one. Nothing is trained. The time is a rough guess from typical costs of a training step; a busy or an
+    old machine is easily a factor of three away.
+    """
+    import json
+
+    from hpbench.plan import estimate_seconds, make_plan
+    from hpbench.suite import load_suite
+
+    del plugins  # they are loaded already
+    found, _ = load_suite(suite)
+    made = make_plan(found, only=only)
+    seconds = {str(run): cost for run, cost in estimate_seconds(made, found).items()}
+    content = content_of(
+        found, made, seconds, workers=options.resolve_workers(workers, threads=found.threads)
+    )
+    click.echo(json.dumps(content, indent=2) if as_json else text_of(content))
+
+
+def content_of(suite: Suite, plan: Plan, seconds: dict[str, float], *, workers: int) -> dict[str, Any]:
+    """Return the plan as JSON values: one entry a cell, the refused pairings, the totals.
+
+    Args:
+        suite: what is planned.
+        plan: its runs.
+        seconds: guessed seconds of each run, by the run's name.
+        workers: processes that would share the work.
+    """
+    cells: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in plan.runs:
+        new = {"task": run.task, "strategy": run.strategy, "runs": 0, "trials_per_run": plan.trials_of(run)}
+        cell = cells.setdefault(
+            (run.task, run.strategy), {**new, "epochs": plan.epochs[run.task], "seconds": 0.0}
+        )
+        cell["runs"] += 1
+        cell["seconds"] += seconds[str(run)]
+    alone = sum(seconds.values())
+    return {
+        "suite": suite.name,
+        "digest": suite.digest(),
+        "trainer": suite.trainer,
+        "clock": suite.clock,
+        "budget": suite.budget.model_dump(exclude_none=True),
+        "cells": list(cells.values()),
+        "refused": [
+            {"task": item.task, "strategy": item.strategy, "reason": item.reason} for item in plan.refused
+        ],
+        "runs": len(plan.runs),
+        "trials": plan.n_trials,
+        "epochs": plan.n_epochs,
+        "seconds": alone,
+        "workers": workers,
+        "wall_seconds": alone / min(workers, len(plan.runs)),
+    }
+
+
+def text_of(content: dict[str, Any]) -> str:
+    """Return the plan as text."""
+    from hpbench.cli.text import clean, duration, table
+
+    rows = [
+        [
+            cell["task"],
+            cell["strategy"],
+            str(cell["runs"]),
+            "-" if cell["trials_per_run"] is None else str(cell["trials_per_run"]),
+            str(cell["epochs"]),
+            duration(cell["seconds"]),
+        ]
+        for cell in content["cells"]
+    ]
+    header = ["TASK", "STRATEGY", "RUNS", "TRIALS A RUN", "EPOCHS A TRIAL", "ABOUT"]
+    trials = "trials until the seconds are spent"
+    if content["trials"] is not None:
+        trials = f"at most {content['trials']} trials, {content['epochs']} epochs"
+    lines = [
+        f"Suite {content['suite']}, trainer {content['trainer']}, clock {content['clock']}",
+        "",
+        table(header, rows, right=(2, 3, 4, 5)),
+        "",
+        *(f"{clean(item['reason'])} Skipped." for item in content["refused"]),
+        f"{content['runs']} runs, {trials}.",
+        f"About {duration(content['wall_seconds'])} with {content['workers']} workers, a rough guess.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""What ``hpbench run`` and ``hpbench report`` print when tables and figures are written."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpbench.analysis.comparison import Cell, study_of
+from hpbench.analysis.frames import load_frames
+from hpbench.analysis.report import write_report
+from hpbench.analysis.statistics import Interval
+from hpbench.cli.text import clean, table
+from hpbench.errors import StoreError
+from hpbench.store import store_path
+from hpbench.study import RunRow
+
+__all__ = ["failures_text", "files_text", "final_text", "rebuild"]
+
+_MOST_FAILURES = 10
+
+
+def rebuild(results: Path) -> list[Path]:
+    """Write tables and figures and return their paths.
+
+    Raises:
+        StoreError: the folder cannot be written, or the store is damaged.
+        UsageError: there is no study.
+    """
+    try:
+        return write_report(results)
+    except OSError as error:
+        raise StoreError(f"{results} cannot be written: {error.strerror or error}.") from error
+
+
+def final_text(results: Path) -> str:
+    """Return the final accuracy of every strategy on every task, and what is missing."""
+    study = study_of(load_frames(results))
+    rows = [
+        [
+            cell.task,
+            study.frames.label(cell.strategy),
+            _percent(cell.test),
+            "-" if math.isnan(cell.val.centre) else f"{100 * (1 - cell.val.centre):.2f}",
+            _counted(cell),
+        ]
+        for comparison in study.comparisons.values()
+        for cell in comparison.cells
+    ]
+    header = ["TASK", "STRATEGY", "TEST (%)", "VALIDATION (%)", "RUNS"]
+    lines = [
+        "Accuracy of what validation chose, mean over repetitions [95 % interval].",
+        "",
+        table(header, rows, right=(2, 3, 4)),
+    ]
+    if study.frames.partial:
+        lines += ["", f"The study is {study.frames.partial}."]
+    return "\n".join(lines)
+
+
+def _percent(error: Interval) -> str:
+    """Return an error's interval as accuracy in per cent."""
+    if math.isnan(error.centre):
+        return "-"
+    text = f"{100 * (1 - error.centre):.2f}"
+    if math.isfinite(error.low):
+        text += f" [{100 * (1 - error.high):.2f}, {100 * (1 - error.low):.2f}]"
+    return text
+
+
+def _counted(cell: Cell) -> str:
+    """Return how many repetitions have a result, and what became of the others."""
+    counts = cell.counts
+    if counts.skipped:
+        return "skipped"
+    missing = [
+        f"{number} {word}"
+        for word, number in (("failed", counts.failed), ("missing", counts.missing))
+        if number
+    ]
+    return f"{counts.n}" + (f" ({', '.join(missing)})" if missing else "")
+
+
+def files_text(results: Path, paths: Sequence[Path]) -> str:
+    """Return where the results lie: the store, and the folders of the files that were written."""
+    folders = Counter(path.parent for path in paths)
+    rows = [["Trials", str(store_path(results))]]
+    rows += [[folder.name.capitalize(), f"{folder} ({count} files)"] for folder, count in folders.items()]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{clean(name):{width}}  {clean(place)}" for name, place in rows)
+
+
+def failures_text(failed: Sequence[RunRow]) -> str:
+    """Return the failed runs, the first ones with the first line of their message."""
+    lines = [f"{len(failed)} runs failed; the same command tries them again:"]
+    for row in failed[:_MOST_FAILURES]:
+        first = (row.message.strip().splitlines() or ["no reason was given"])[0]
+        lines.append(f"  {clean(str(row.run))}: {clean(first)}")
+    if len(failed) > _MOST_FAILURES:
+        lines.append(f"  and {len(failed) - _MOST_FAILURES} more; see tables/trouble.md")
+    return "\n".join(lines)

@@ -1,0 +1,299 @@
+"""One run in progress: its strategy is built, replayed, asked and told, and its budget is watched."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Generic, TypeVar
+
+from hpbench.canonical import config_text, plain_float
+from hpbench.errors import HpbenchError, ReplayError, UsageError
+from hpbench.jobs import Announcement, RunJob, ShardJob
+from hpbench.strategies.base import Capability, Strategy
+from hpbench.strategies.factory import create
+from hpbench.study import RunState
+from hpbench.trial import Evaluation, Proposal, Record, Request, Status
+
+__all__ = ["Asked", "Outcome", "RunDriver", "attempt"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What a call into foreign code gave: a value, or ``failure`` as text."""
+
+    value: T | None = None
+    failure: str | None = None
+
+
+def attempt(call: Callable[[], T]) -> Outcome[T]:
+    """Return what ``call`` gives, or what it raised as text: the one place that catches everything.
+
+    Strategies, tasks and plug-ins are foreign code; what they raise ends a trial or a run, never the
+    study. The text names files without their folders, so it is the same on every machine.
+    """
+    try:
+        return Outcome(value=call())
+    except HpbenchError as error:
+        return Outcome(failure=str(error))
+    except Exception as error:  # noqa: BLE001 - the one place; see above
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        places = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
+        return Outcome(failure="\n".join([f"{type(error).__name__}: {error}", *places]))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A proposal on its way to the task."""
+
+    proposal: Proposal
+    request: Request
+    ask_seconds: float
+
+    @property
+    def announcement(self) -> Announcement:
+        """What the parent process has to know before the trial trains."""
+        request = self.request
+        return Announcement(request.run, request.number, request.config, request.parent, self.ask_seconds)
+
+
+class RunDriver:
+    """Drives one run; all of its time goes into the strategy.
+
+    Args:
+        job: which run, and its finished trials.
+        shard: budget, limits and task.
+    """
+
+    def __init__(self, job: RunJob, shard: ShardJob) -> None:
+        self.job = job
+        self.run = job.run
+        self.state = RunState.RUNNING
+        self.message = ""
+        self.records: list[Record] = []
+        self._shard = shard
+        self._strategy: Strategy | None = None
+        self._asked = 0
+        self._failures = 0
+        self._epochs = 0
+        self._seconds = 0.0
+        self._ending: tuple[RunState, str] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything left to ask."""
+        return self.state is RunState.RUNNING
+
+    def start(self) -> None:
+        """Build the strategy and replay the finished trials; a failure ends the run."""
+        outcome = attempt(self._replayed)
+        if outcome.failure is not None:
+            self._end(RunState.FAILED, outcome.failure)
+            return
+        self._strategy = outcome.value
+        self._settle()
+
+    def _replayed(self) -> Strategy:
+        """Return the strategy in the state it had after the last finished trial.
+
+        Raises:
+            ReplayError: it proposes something else than it did.
+        """
+        shard, job = self._shard, self.job
+        strategy = create(
+            job.use,
+            shard.spec.space,
+            full_epochs=shard.spec.epochs,
+            seed=job.seed,
+            budget_trials=shard.budget_trials,
+            options=job.options,
+        )
+        for number, record in enumerate(job.history):
+            proposal = strategy.ask()
+            self._check_replay(number, record, proposal)
+            self._account(record)
+            strategy.tell(replace(record.as_trial(shard.objective), config=proposal.config))  # type: ignore[union-attr]
+        self._asked = len(job.history)
+        return strategy
+
+    def _check_replay(self, number: int, record: Record, proposal: Proposal | None) -> None:
+        """Raise unless ``proposal`` is what the store says was proposed."""
+        if record.number != number:
+            raise ReplayError(
+                f"run {self.run}: trial {number} is missing in the store, trial {record.number} is there."
+            )
+        if (
+            proposal is not None
+            and config_text(proposal.config) == config_text(record.config)
+            and proposal.parent == record.parent
+        ):
+            return
+        now = "nothing" if proposal is None else config_text(proposal.config)
+        raise ReplayError(
+            f"strategy {self.run.strategy!r} diverged at trial {number} of {self.run}: stored "
+            f"{config_text(record.config)} ({self.job.stored_with}), proposed now {now} "
+            f"({self.job.running_with}). Install the version it was stored with, or use another results directory."
+        )
+
+    def ask(self, ahead: int) -> list[Asked]:
+        """Return the next proposals: one, or up to ``ahead`` of a strategy that does not adapt."""
+        asked: list[Asked] = []
+        planned = 0
+        while self.active and self._ending is None and len(asked) < self._room(ahead):
+            item = self._ask_once()
+            if item is None:
+                break
+            planned += self._cost(item.request)
+            limit = self._shard.allowance.epochs
+            if limit is not None and self._epochs + planned > limit:
+                self._ending = (RunState.COMPLETE, "")
+                break
+            self._asked += 1
+            asked.append(item)
+        if not asked and self._ending is not None:
+            self._end(*self._ending)
+        return asked
+
+    def _room(self, ahead: int) -> int:
+        """Return how many proposals may be on their way at once."""
+        strategy, allowance = self._strategy, self._shard.allowance
+        if strategy is None or Capability.NON_ADAPTIVE not in strategy.capabilities:
+            return 1
+        if allowance.seconds is not None:
+            return 1
+        if allowance.trials is not None:
+            return min(ahead, allowance.trials - len(self.records))
+        return ahead
+
+    def _ask_once(self) -> Asked | None:
+        """Return one timed proposal; None if there is none, and why is noted."""
+        strategy = self._strategy
+        if strategy is None:
+            return None
+        begin = perf_counter()
+        outcome = attempt(strategy.ask)
+        seconds = perf_counter() - begin
+        if outcome.failure is not None:
+            self._ending = (RunState.FAILED, f"asking for trial {self._asked} failed: {outcome.failure}")
+            return None
+        if outcome.value is None:
+            self._ending = (RunState.EXHAUSTED, "")
+            return None
+        proposal = outcome.value
+        request = attempt(lambda: self._request(proposal))
+        if request.value is None:
+            self._ending = (
+                RunState.FAILED,
+                f"the proposal for trial {self._asked} cannot be used: {request.failure}",
+            )
+            return None
+        return Asked(proposal, request.value, seconds)
+
+    def _request(self, proposal: Proposal) -> Request:
+        """Return what the task is asked to train.
+
+        Raises:
+            UsageError: the configuration is outside the space, or epochs or parent are impossible.
+        """
+        spec, strategy = self._shard.spec, self._strategy
+        spec.space.check(proposal.config)
+        epochs = spec.epochs if proposal.epochs is None else proposal.epochs
+        resumes = strategy is not None and Capability.RESUMES in strategy.capabilities
+        begin = self._epochs_of(proposal.parent, resumes=resumes)
+        if not begin < epochs <= spec.epochs:
+            raise UsageError(f"`epochs` must be more than {begin} and at most {spec.epochs}, got {epochs}.")
+        return Request(self.run, self._asked, proposal.config, epochs, proposal.parent, keep=resumes)
+
+    def _epochs_of(self, parent: int | None, *, resumes: bool) -> int:
+        """Return the epochs that a continued trial has already."""
+        if parent is None:
+            return 0
+        if not resumes or not 0 <= parent < len(self.records):
+            raise UsageError(
+                f"`parent` must be a finished trial of the run, and the strategy must declare RESUMES; got {parent}."
+            )
+        return self.records[parent].evaluation.epochs
+
+    def _cost(self, request: Request) -> int:
+        """Return the epochs that ``request`` adds."""
+        return request.epochs - self._epochs_of(request.parent, resumes=True)
+
+    def tell(self, asked: Asked, evaluation: Evaluation) -> Record | None:
+        """Tell the strategy how its proposal did, and return the record; None if the run has ended before."""
+        strategy = self._strategy
+        if strategy is None or not self.active:
+            return None
+        request = asked.request
+        record = Record(
+            run=self.run,
+            number=request.number,
+            parent=request.parent,
+            config=request.config,
+            evaluation=_storable(evaluation),
+            ask_seconds=asked.ask_seconds,
+            tell_seconds=0.0,
+        )
+        trial = record.as_trial(self._shard.objective)
+        begin = perf_counter()
+        outcome = attempt(lambda: strategy.tell(trial))
+        record = replace(record, tell_seconds=perf_counter() - begin)
+        self._account(record)
+        if outcome.failure is not None:
+            self._end(RunState.FAILED, f"telling trial {record.number} failed: {outcome.failure}")
+        self._settle()
+        return record
+
+    def finish_round(self) -> None:
+        """End the run if asking found its end while other proposals were still on their way."""
+        if self.active and self._ending is not None:
+            self._end(*self._ending)
+
+    def fail(self, message: str) -> None:
+        """End the run as failed."""
+        self._end(RunState.FAILED, message)
+
+    def _account(self, record: Record) -> None:
+        """Charge a finished trial to the budget."""
+        result = record.evaluation
+        self.records.append(record)
+        self._epochs += max(1, result.epochs - result.epochs_from)
+        self._seconds += record.seconds
+        self._failures = 0 if result.status is Status.OK else self._failures + 1
+
+    def _settle(self) -> None:
+        """End the run if too many trials failed in a row or the budget is spent."""
+        allowance = self._shard.allowance
+        spent = (
+            (allowance.trials, len(self.records)),
+            (allowance.epochs, self._epochs),
+            (allowance.seconds, self._seconds),
+        )
+        if self._failures >= self._shard.max_failures:
+            last = self.records[-1].evaluation
+            text = f"{self._failures} trials in a row failed, the last one with status {last.status}"
+            self._end(RunState.FAILED, f"{text}: {last.message}" if last.message else f"{text}.")
+        elif any(limit is not None and used >= limit for limit, used in spent):
+            self._end(RunState.COMPLETE)
+
+    def _end(self, state: RunState, message: str = "") -> None:
+        """Leave the running state, once."""
+        if self.active:
+            self.state, self.message = state, message
+
+
+def _storable(evaluation: Evaluation) -> Evaluation:
+    """Return ``evaluation`` as the store will hold it, so that a replay tells the very same.
+
+    A validation loss that is not finite means that the trial diverged, whatever the task called it.
+    """
+    clean = replace(
+        evaluation, val_loss=plain_float(evaluation.val_loss), test_loss=plain_float(evaluation.test_loss)
+    )
+    if evaluation.status is Status.OK and evaluation.val_loss is not None and clean.val_loss is None:
+        message = f"the validation loss is {evaluation.val_loss}"
+        return replace(clean, status=Status.DIVERGED, message=evaluation.message or message)
+    return clean

@@ -1,0 +1,149 @@
+"""What a study ran on: a whitelisted description, and the variables that a training process needs.
+
+No host name, no user, no environment dump: results are published. torch is asked only where it is
+loaded already, in a worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hpbench import __version__
+from hpbench.errors import UsageError
+
+__all__ = ["describe", "describe_torch", "library_version", "resolve_device", "worker_environment"]
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+_CORE = ("torch", "numpy", "scipy", "scikit-learn", "scikit-optimize", "pandas")
+_PROBE = "import torch; print(torch.cuda.device_count())"
+
+
+def library_version(distribution: str | None) -> str | None:
+    """Return the installed version of a distribution; None without one, or if it is not installed."""
+    if distribution is None:
+        return None
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def describe(*, threads: int, workers: int, libraries: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what this process knows without importing anything heavy.
+
+    Args:
+        threads: intra-operation threads of each training process.
+        workers: training processes.
+        libraries: distributions beyond the core whose versions decide proposals.
+    """
+    names = sorted({*_CORE, *libraries})
+    return {
+        "hpbench": __version__,
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "cpu": _cpu_model(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": threads,
+        "workers": workers,
+        "libraries": {name: library_version(name) for name in names},
+    }
+
+
+def describe_torch() -> dict[str, Any]:
+    """Return what torch says of itself and its devices; empty where torch is not loaded."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    found: dict[str, Any] = {
+        "torch": str(torch.__version__),
+        "cpu_capability": str(torch.backends.cpu.get_cpu_capability()),
+        "torch_threads": int(torch.get_num_threads()),
+    }
+    if torch.cuda.is_initialized():
+        found["cuda"] = str(torch.version.cuda)
+        found["cuda_device"] = str(torch.cuda.get_device_name())
+    return found
+
+
+@contextlib.contextmanager
+def worker_environment(threads: int) -> Iterator[None]:
+    """Set, while a worker is started, the variables that its libraries read when they are imported.
+
+    numpy's linear algebra and torch fix their threads at import, and another number of threads means
+    other bits, in a strategy's Gaussian process too. cuBLAS is deterministic only with a workspace
+    that was set before CUDA starts.
+    """
+    wanted = {name: str(threads) for name in _THREAD_VARIABLES}
+    wanted["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def resolve_device(name: str) -> str:
+    """Return ``"cpu"``, ``"cuda"`` or ``"cuda:N"`` for what the user asked for; ``"auto"`` prefers CUDA.
+
+    torch is asked in a process of its own, so that this one stays light.
+
+    Raises:
+        UsageError: the name is unknown, or there is no such device here.
+    """
+    kind, colon, index = name.partition(":")
+    if name == "cpu":
+        return name
+    if name != "auto" and (kind != "cuda" or (colon and not index.isdigit())):
+        raise UsageError(f"`device` must be cpu, cuda, cuda:N or auto, got {name!r}.")
+    count = _cuda_devices()
+    if name == "auto":
+        return "cuda" if count else "cpu"
+    if int(index or 0) >= count:
+        raise UsageError(f"device {name!r} is not here: torch sees {count} CUDA devices. Use --device cpu.")
+    return name
+
+
+def _cuda_devices() -> int:
+    """Return the number of CUDA devices that the installed torch can use."""
+    if (library_version("torch") or "").endswith("+cpu"):
+        return 0
+    command = [sys.executable, "-c", _PROBE]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own text
+    lines = answer.stdout.split()
+    if answer.returncode or not lines:
+        raise UsageError(f"torch could not be asked for CUDA devices: {answer.stderr.strip()[-500:]}")
+    return int(lines[-1])
+
+
+def _cpu_model() -> str:
+    """Return the processor's name as Linux gives it, else what Python knows."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor()
+    for line in text.splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()

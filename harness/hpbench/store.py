@@ -1,0 +1,341 @@
+"""The results of a study on disk: one SQLite file that survives a kill at any moment.
+
+Rollback journal and full synchronisation, because a trial that was reported must be there after
+the power went. Only the process that runs the study writes; everybody else opens the file read-only
+and reads run by run, so that no reader ever holds a lock for long. A finished trial is never
+changed: triggers refuse it, and a checksum in every row shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hpbench.canonical import from_line, text_of, to_line
+from hpbench.errors import StoreError, UsageError
+from hpbench.faults import fault_point
+from hpbench.files import sync_directory
+from hpbench.schema import (
+    APPLICATION_ID,
+    COLUMNS,
+    CREATE,
+    INSERT_TRIAL,
+    SCHEMA_VERSION,
+    SELECT_TRIALS,
+    checksum,
+    connect,
+    translated,
+)
+from hpbench.study import Event, RunRow, RunState, StudyInfo
+from hpbench.trial import Record, RunKey
+
+__all__ = ["STORE_NAME", "Event", "RunRow", "RunState", "Store", "StudyInfo", "store_path"]
+
+STORE_NAME = "study.sqlite"
+_MAGIC = b"SQLite format 3\x00"
+
+
+def store_path(path: str | Path) -> Path:
+    """Return the store's file: ``path`` itself if it ends in ``.sqlite``, else the one in that folder."""
+    given = Path(path)
+    return given if given.suffix == ".sqlite" else given / STORE_NAME
+
+
+class Store:
+    """An open store; use it as a context manager. Made by ``create`` or ``open``."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._connection = connection
+        self._depth = 0
+        self._run_ids: dict[RunKey, int] = {}
+        self.info = self._read_info()
+
+    @classmethod
+    def create(cls, path: str | Path, info: StudyInfo) -> Store:
+        """Return a new, empty store, open for writing.
+
+        It is written under another name and moved into place, so a kill leaves a whole store or none.
+
+        Raises:
+            StoreError: the file exists already, or cannot be written.
+        """
+        target = store_path(path)
+        if target.exists():
+            raise StoreError(f"{target} exists already; open it, or choose another results directory.")
+        draft = target.with_name(target.name + ".new")
+        with translated(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in (draft, draft.with_name(draft.name + "-journal")):
+                leftover.unlink(missing_ok=True)
+            connection = connect(draft, read_only=False)
+            try:
+                connection.executescript(CREATE)
+                text = text_of(asdict(info))
+                connection.execute("INSERT INTO study VALUES (1, ?, ?)", (text, checksum([text])))
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+            draft.replace(target)
+            sync_directory(target.parent)
+        return cls.open(target)
+
+    @classmethod
+    def open(cls, path: str | Path, *, read_only: bool = False) -> Store:
+        """Return the store at ``path`` (the file or its results directory), checked for damage.
+
+        Raises:
+            UsageError: there is none.
+            StoreError: it is empty, damaged, no store of ours, or of a newer version.
+        """
+        target = store_path(path)
+        _check_file(target)
+        with translated(target):
+            connection = connect(target, read_only=read_only)
+            try:
+                _check_content(target, connection)
+                return cls(target, connection, read_only=read_only)
+            except BaseException:
+                connection.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing twice does no harm."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Join what is written inside to one commit: all of it is on disk, or nothing.
+
+        Raises:
+            StoreError: it cannot be written (disk full, read-only); what was committed stays.
+        """
+        with translated(self.path):
+            if self._depth == 0:
+                self._connection.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                self._depth -= 1
+                if self._depth == 0 and self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                    self._run_ids.clear()
+                raise
+            self._depth -= 1
+            if self._depth == 0:
+                self._commit()
+
+    def _commit(self) -> None:
+        """Commit; a commit that fails (disk full) is rolled back."""
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._run_ids.clear()
+            raise
+
+    # -- what is read ------------------------------------------------------------------------------
+
+    def records(self, run: RunKey | None = None) -> Iterator[Record]:
+        """Yield finished trials sorted by task, strategy, repetition and number.
+
+        Each run is read at once and its lock given back before the first of its records is yielded,
+        so a slow reader blocks no writer.
+
+        Raises:
+            StoreError: a row does not match its checksum.
+        """
+        for key, run_id in self._ids(run):
+            with translated(self.path):
+                rows = self._connection.execute(SELECT_TRIALS, (run_id,)).fetchall()
+            for row in rows:
+                yield self._record(key, row)
+
+    def _record(self, run: RunKey, row: tuple[Any, ...]) -> Record:
+        """Return the record of a row whose checksum, its last column, holds."""
+        plain = dict(zip(COLUMNS, row, strict=False))
+        if checksum([run.task, run.strategy, run.repetition, *row[:-1]]) != row[-1]:
+            message = (
+                f"{self.path}: trial {plain.get('number')} of {run} does not match its checksum; the file was "
+                "changed outside hpbench. Restore a copy, or start in another results directory."
+            )
+            raise StoreError(message)
+        plain["config"] = json.loads(plain["config"])
+        plain["curve"] = json.loads(plain["curve"])
+        plain.update(task=run.task, strategy=run.strategy, repetition=run.repetition)
+        return from_line(plain)
+
+    def _ids(self, run: RunKey | None) -> list[tuple[RunKey, int]]:
+        """Return the wanted runs with their row ids, sorted."""
+        with translated(self.path):
+            rows = self._connection.execute("SELECT id, task, strategy, repetition FROM run").fetchall()
+        pairs = sorted((RunKey(*key), run_id) for run_id, *key in rows)
+        return [pair for pair in pairs if run is None or pair[0] == run]
+
+    def counts(self) -> dict[RunKey, int]:
+        """Return the number of finished trials of every registered run."""
+        query = (
+            "SELECT run.task, run.strategy, run.repetition, count(trial.number) FROM run "
+            "LEFT JOIN trial ON trial.run_id = run.id GROUP BY run.id"
+        )
+        with translated(self.path):
+            rows = self._connection.execute(query).fetchall()
+        return {
+            RunKey(task, strategy, repetition): count for task, strategy, repetition, count in sorted(rows)
+        }
+
+    def runs(self) -> list[RunRow]:
+        """Return every registered run and its state, sorted."""
+        query = "SELECT task, strategy, repetition, state, message FROM run"
+        with translated(self.path):
+            rows = self._connection.execute(query).fetchall()
+        return [RunRow(RunKey(*row[:3]), RunState(row[3]), row[4]) for row in sorted(rows)]
+
+    def events(self) -> list[Event]:
+        """Return what happened to the study, oldest first."""
+        with translated(self.path):
+            rows = self._connection.execute("SELECT at, kind, payload FROM event ORDER BY id").fetchall()
+        return [Event(at, kind, json.loads(payload)) for at, kind, payload in rows]
+
+    def calibrations(self) -> dict[str, dict[str, Any]]:
+        """Return the modelled clock's measurements by key."""
+        with translated(self.path):
+            rows = self._connection.execute("SELECT key, payload FROM calibration ORDER BY key").fetchall()
+        return {key: json.loads(payload) for key, payload in rows}
+
+    # -- what is written ---------------------------------------------------------------------------
+
+    def add_runs(self, rows: Iterable[RunRow]) -> None:
+        """Register runs; one that is known keeps its state."""
+        statement = (
+            "INSERT INTO run (task, strategy, repetition, state, message) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (task, strategy, repetition) DO NOTHING"
+        )
+        values = [
+            (row.run.task, row.run.strategy, row.run.repetition, str(row.state), row.message) for row in rows
+        ]
+        with self.transaction():
+            self._connection.executemany(statement, values)
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Store finished trials in one commit; a run that is not registered yet becomes RUNNING.
+
+        Raises:
+            StoreError: one of them is stored already, or the file cannot be written.
+        """
+        with self.transaction():
+            for record in records:
+                self._insert(record)
+        fault_point("store.add")
+
+    def _insert(self, record: Record) -> None:
+        """Write one row with its checksum."""
+        line = to_line(record)
+        line["config"], line["curve"] = text_of(line["config"]), text_of(line["curve"])
+        values = [line[name] for name in COLUMNS]
+        run = [line["task"], line["strategy"], line["repetition"]]
+        self._connection.execute(INSERT_TRIAL, (self._run_id(record.run), *values, checksum([*run, *values])))
+
+    def _run_id(self, run: RunKey) -> int:
+        """Return the row id of ``run``, registering it as RUNNING if it is new."""
+        if run not in self._run_ids:
+            self.add_runs([RunRow(run, RunState.RUNNING)])
+            query = "SELECT id FROM run WHERE task = ? AND strategy = ? AND repetition = ?"
+            row = self._connection.execute(query, (run.task, run.strategy, run.repetition)).fetchone()
+            self._run_ids[run] = row[0]
+        return self._run_ids[run]
+
+    def set_run_state(self, run: RunKey, state: RunState, message: str = "") -> None:
+        """Write how far ``run`` has come."""
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE run SET state = ?, message = ? WHERE id = ?", (str(state), message, self._run_id(run))
+            )
+
+    def add_event(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Write down something that happened, with the time of day."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO event (at, kind, payload) VALUES (?, ?, ?)",
+                (datetime.now(UTC).isoformat(timespec="seconds"), kind, text_of(dict(payload))),
+            )
+
+    def put_calibration(self, key: str, payload: Mapping[str, Any]) -> None:
+        """Store a measurement of the modelled clock; it holds for the rest of the study.
+
+        Raises:
+            StoreError: another measurement is stored under ``key``.
+        """
+        known = self.calibrations().get(key)
+        if known is not None:
+            if text_of(known) != text_of(dict(payload)):
+                raise StoreError(f"{self.path}: calibration {key!r} exists already with other figures.")
+            return
+        with self.transaction():
+            self._connection.execute("INSERT INTO calibration VALUES (?, ?)", (key, text_of(dict(payload))))
+
+    def _read_info(self) -> StudyInfo:
+        """Return the study's description.
+
+        Raises:
+            StoreError: it does not match its checksum.
+        """
+        with translated(self.path):
+            row = self._connection.execute("SELECT payload, checksum FROM study").fetchone()
+        if row is None or checksum([row[0]]) != row[1]:
+            raise StoreError(f"{self.path}: the study's description does not match its checksum.")
+        return StudyInfo(**json.loads(row[0]))
+
+
+def _check_file(path: Path) -> None:
+    """Raise unless ``path`` is a file that begins like an SQLite database."""
+    if not path.is_file():
+        raise UsageError(f"there is no study at {path}; run one first: hpbench run SUITE --results DIR")
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not head:
+        raise StoreError(f"{path} is empty (0 bytes), so it holds no study. Restore a copy, or delete it.")
+    if head != _MAGIC:
+        raise StoreError(
+            f"{path} is not an SQLite database, so it is no store of hpbench. It was left as it is."
+        )
+
+
+def _check_content(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise unless the open database is a whole store of a version that this program knows."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise StoreError(
+            f"{path} is a database of another program, not a store of hpbench. It was left as it is."
+        )
+    if version > SCHEMA_VERSION:
+        message = (
+            f"{path} was written by a newer hpbench (store version {version}, this one reads up to "
+            f"{SCHEMA_VERSION}). Upgrade: pip install --upgrade hpbench"
+        )
+        raise StoreError(message)
+    faults = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+    if faults != ["ok"]:
+        raise StoreError(f"{path} is damaged ({faults[0]}). It was left as it is; restore a copy.")

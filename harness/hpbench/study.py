@@ -1,0 +1,75 @@
+"""What a study is and how far its runs have come: the nouns that the store keeps beside the trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hpbench.trial import RunKey
+
+__all__ = ["Event", "RunRow", "RunState", "StudyInfo"]
+
+
+class RunState(StrEnum):
+    """How far a run has come.
+
+    EXHAUSTED: the strategy had nothing more to propose (a grid that is finished).
+    FAILED: the strategy raised, diverged on replay, or too many trials failed in a row.
+    SKIPPED: the pairing was refused before anything trained.
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    EXHAUSTED = "exhausted"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run and how far it has come; ``message`` says why it failed or was skipped."""
+
+    run: RunKey
+    state: RunState
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the study: created, resumed, a worker died, a signal came."""
+
+    at: str
+    kind: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """What a study is: everything that explains its results and never changes.
+
+    Attributes:
+        suite: the suite after defaults.
+        suite_text: the TOML file, word for word.
+        suite_digest: SHA-256 of the suite after defaults.
+        device: where the trials train, such as ``"cpu"``.
+        environment: the whitelisted description of program, libraries and machine.
+        tasks: name → dataset, network, epochs, shape, n_classes, n_train, n_val, n_test, checksum,
+            space, constants, default.
+        strategies: name → use, label, options, library, version, capabilities.
+        skipped: refused pairings, each with task, strategy and reason.
+        hpbench_version: the version that created the study.
+        created_at: ISO 8601, UTC.
+    """
+
+    suite: dict[str, Any]
+    suite_text: str
+    suite_digest: str
+    device: str
+    environment: dict[str, Any] = field(default_factory=dict)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    strategies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+    hpbench_version: str = ""
+    created_at: str = ""

@@ -1,0 +1,27 @@
+"""Suites: TOML files that say what is compared, read strictly.
+
+Unknown keys, names and impossible ranges are errors that name the file, the key, what was expected,
+what arrived and the nearest known name.
+"""
+
+from __future__ import annotations
+
+from hpbench.suite.models import Budget, Limits, SuiteStrategy, SuiteTask, Validation
+from hpbench.suite.problems import Problem, SuiteError
+from hpbench.suite.reading import bundled_suites, load_suite, parse_suite
+from hpbench.suite.suite import Suite, space_of
+
+__all__ = [
+    "Budget",
+    "Limits",
+    "Problem",
+    "Suite",
+    "SuiteError",
+    "SuiteStrategy",
+    "SuiteTask",
+    "Validation",
+    "bundled_suites",
+    "load_suite",
+    "parse_suite",
+    "space_of",
+]

@@ -1,0 +1,126 @@
+"""The tables of a suite file, each with its keys, types and ranges; frozen once read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from hpbench.suite.names import check_label, check_name, legal_name
+
+__all__ = ["Budget", "Limits", "Name", "SuiteStrategy", "SuiteTask", "Table", "Validation"]
+
+_LARGEST = 1_000_000
+
+Name = Annotated[str, AfterValidator(check_name)]
+Label = Annotated[str, AfterValidator(check_label)]
+Count = Annotated[int, Field(ge=1, le=_LARGEST)]
+Reference = Annotated[str, Field(min_length=1, max_length=4096)]
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Table(BaseModel):
+    """What all tables share: no unknown keys, no conversions, no changes, no NaN."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class Budget(Table):
+    """The allowance of one run, in exactly one unit.
+
+    Attributes:
+        trials: asked and trained configurations.
+        epochs: epochs of training, summed over the run's trials.
+        seconds: seconds on the study's clock, the strategy's own thinking included.
+    """
+
+    trials: Count | None = None
+    epochs: Count | None = None
+    seconds: Annotated[float, Field(gt=0.0)] | None = None
+
+    @model_validator(mode="after")
+    def _check_one_unit(self) -> Budget:
+        given = [unit for unit in ("trials", "epochs", "seconds") if getattr(self, unit) is not None]
+        if len(given) != 1:
+            arrived = ", ".join(given) or "none of them"
+            raise ValueError(f"must set exactly one of trials, epochs and seconds; it sets {arrived}")
+        return self
+
+
+class Validation(Table):
+    """How a configuration is validated.
+
+    Attributes:
+        kind: ``"holdout"``, one part that is kept aside.
+        fraction: its share of all examples.
+    """
+
+    kind: Literal["holdout"] = "holdout"
+    fraction: Fraction = 0.2
+
+
+class Limits(Table):
+    """When a trial or a run is given up.
+
+    Attributes:
+        trial_seconds: kill a trial that trains longer than this; None: never.
+        max_failures: give a run up after so many failed trials in a row.
+    """
+
+    trial_seconds: Annotated[float, Field(gt=0.0)] | None = None
+    max_failures: Count = 10
+
+
+class SuiteTask(Table):
+    """What is optimised: a network family on a data set.
+
+    Attributes:
+        dataset: a data set's name.
+        network: a network family's name.
+        name: what tables and keys call the task; by default made of data set and network.
+        epochs: the full fidelity of one trial.
+        patience: stop a trial after so many epochs without a better validation error; None: never.
+        space: hyperparameter → value, list of values, or range; see ``hpbench.overrides``.
+    """
+
+    dataset: Reference
+    network: Reference
+    name: Name = ""
+    epochs: Count
+    patience: Count | None = None
+    space: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_it(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "name" not in raw:
+            parts = (raw.get("dataset"), raw.get("network"))
+            if all(isinstance(part, str) for part in parts):
+                return {**raw, "name": legal_name("-".join(map(str, parts)))}
+        return raw
+
+
+class SuiteStrategy(Table):
+    """A search strategy and its options.
+
+    Attributes:
+        use: the strategy's name in ``hpbench list strategies``.
+        name: what tables and keys call this entry; by default ``use``.
+        label: what figures call it, free text; by default the name.
+        options: the strategy's own options; what is left out has the strategy's default.
+    """
+
+    use: Reference
+    name: Name = ""
+    label: Label = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_it(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or not isinstance(raw.get("use"), str):
+            return raw
+        name = raw.get("name", legal_name(raw["use"]))
+        return {"label": name, **raw, "name": name}

@@ -1,0 +1,282 @@
+"""A suite: every strategy on every task in every repetition, under one budget, checked as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from hpbench.errors import UsageError, unknown_name
+from hpbench.overrides import apply_overrides
+from hpbench.space import SearchSpace
+from hpbench.strategies import REGISTRY as STRATEGIES
+from hpbench.strategies.factory import check_options
+from hpbench.suite.models import Budget, Limits, Name, SuiteStrategy, SuiteTask, Table, Validation
+from hpbench.suite.plain import check_plain
+from hpbench.suite.problems import Problem, SuiteError, join_path, problems_of
+from hpbench.tasks import datasets, networks
+from hpbench.tasks.base import TaskSpec
+from hpbench.trial import Objective, RunKey
+
+__all__ = ["Suite", "space_of"]
+
+_MOST_RUNS = 1_000_000
+_LARGEST_SEED = 2**63 - 1
+
+Description = Annotated[str, Field(max_length=4000)]
+Repetitions = Annotated[int, Field(ge=1, le=10_000)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+
+
+class Suite(Table):
+    """A suite file after defaults.
+
+    Build it with :meth:`of`, whose errors speak the language of the file.
+
+    Attributes:
+        schema_version: the file format, ``schema`` in the file.
+        name: what the results directory is called.
+        description: free text.
+        root_seed: what every random stream is keyed by.
+        repetitions: how often every cell is run.
+        budget: the allowance of one run.
+        trainer: ``"reference"`` (one trial at a time) or ``"cohort"``.
+        clock: ``"measured"`` or ``"modelled"``.
+        objective: what is minimised: validation ``"error"`` or ``"loss"`` (cross-entropy).
+        training_seeds: whether the trials of a repetition share their training stream.
+        threads: threads of a training process.
+        validation: how a configuration is validated.
+        test_fraction: share of all examples that no strategy ever sees.
+        limits: when a trial or a run is given up.
+        tasks: what is optimised.
+        strategies: what optimises.
+    """
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    name: Name
+    description: Description = ""
+    root_seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)]
+    repetitions: Repetitions
+    budget: Budget
+    trainer: Literal["reference", "cohort"] = "reference"
+    clock: Literal["measured", "modelled"] = "measured"
+    objective: Objective = "error"
+    training_seeds: Literal["per_repetition", "per_trial"] = "per_repetition"
+    threads: Threads = 1
+    validation: Validation = Validation()
+    test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    limits: Limits = Limits()
+    tasks: Annotated[tuple[SuiteTask, ...], Field(max_length=1000, strict=False)]
+    strategies: Annotated[tuple[SuiteStrategy, ...], Field(max_length=1000, strict=False)]
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], *, source: str | None = None) -> Suite:
+        """Return the suite that a TOML document or :meth:`resolved` describes.
+
+        Args:
+            content: the parsed document.
+            source: the file's name, for messages.
+
+        Raises:
+            SuiteError: something in it is unknown, impossible or of the wrong type.
+        """
+        try:
+            check_plain(content)
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise SuiteError(problems_of(error, cls), source) from error
+        except SuiteError as error:
+            raise SuiteError(error.problems, source) from error
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Suite:
+        problems = [*_name_problems(self), *_size_problems(self)]
+        for index in range(len(self.tasks)):
+            problems += _task_problems(self, index)
+        for index, strategy in enumerate(self.strategies):
+            problems += _strategy_problems(strategy, index)
+        if problems:
+            raise SuiteError(problems)
+        return self
+
+    def run_keys(self) -> list[RunKey]:
+        """Return every run, in the order of the suite: tasks, then strategies, then repetitions."""
+        return [
+            RunKey(task.name, strategy.name, repetition)
+            for task in self.tasks
+            for strategy in self.strategies
+            for repetition in range(self.repetitions)
+        ]
+
+    def task(self, name: str) -> SuiteTask:
+        """Return the task called ``name``."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise unknown_name("task", name, [task.name for task in self.tasks])
+
+    def strategy(self, name: str) -> SuiteStrategy:
+        """Return the strategy called ``name``."""
+        for strategy in self.strategies:
+            if strategy.name == name:
+                return strategy
+        raise unknown_name("strategy", name, [strategy.name for strategy in self.strategies])
+
+    def task_spec(self, task_name: str, *, device: str) -> TaskSpec:
+        """Return everything that a worker needs to build a task.
+
+        Args:
+            task_name: which task.
+            device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; ``"auto"`` is resolved before.
+        """
+        task = self.task(task_name)
+        return TaskSpec(
+            name=task.name,
+            dataset=task.dataset,
+            network=task.network,
+            epochs=task.epochs,
+            space=space_of(task),
+            root_seed=self.root_seed,
+            training_seeds=self.training_seeds,
+            validation_fraction=self.validation.fraction,
+            test_fraction=self.test_fraction,
+            patience=task.patience,
+            trainer=self.trainer,
+            clock=self.clock,
+            device=device,
+            threads=self.threads,
+        )
+
+    def budget_trials(self, task: SuiteTask | str) -> int | None:
+        """Return how many full trainings of a task the budget allows; None for a budget in seconds."""
+        epochs = (self.task(task) if isinstance(task, str) else task).epochs
+        return self.budget.trials if self.budget.epochs is None else self.budget.epochs // epochs
+
+    def resolved(self) -> dict[str, Any]:
+        """Return everything after defaults as JSON values; :meth:`of` reads it back to an equal suite.
+
+        Keys that were left out and have no default are left out here too.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def digest(self) -> str:
+        """Return the SHA-256, hexadecimal, of :meth:`resolved` with sorted keys.
+
+        A comment, the order of keys or a default that is spelt out does not change it.
+        """
+        text = json.dumps(self.resolved(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+    def replace(self, **overrides: Any) -> Suite:
+        """Return this suite with some top-level keys changed, such as ``trainer="reference"``.
+
+        Raises:
+            SuiteError: the result is no legal suite.
+        """
+        return Suite.of({**self.resolved(), **overrides})
+
+
+def space_of(task: SuiteTask, *, where: str | None = None) -> SearchSpace:
+    """Return the search space of ``task``: what the family declares, as ``[tasks.space]`` changed it.
+
+    Args:
+        task: whose space.
+        where: the key path of the overrides, for messages.
+
+    Raises:
+        UsageError: the family is unknown, or an override is illegal.
+    """
+    family = networks.REGISTRY.get(task.network)
+    path = f"{task.name}.space" if where is None else where
+    return apply_overrides(family.space, task.space, limits=family.limits, where=path)
+
+
+def _name_problems(suite: Suite) -> Iterator[Problem]:
+    """Yield names and labels that occur twice."""
+    for table in ("tasks", "strategies"):
+        yield from _repeated(table, "name", [item.name for item in getattr(suite, table)])
+    yield from _repeated("strategies", "label", [strategy.label for strategy in suite.strategies])
+
+
+def _repeated(table: str, key: str, values: Sequence[str]) -> Iterator[Problem]:
+    """Yield a problem for every value that an earlier entry has."""
+    for index, value in enumerate(values):
+        first = values.index(value)
+        if first < index:
+            yield Problem(
+                f"the {key} {value!r} belongs to {join_path(table, first)} already; set `{key}` in one of them",
+                join_path(table, index, key),
+            )
+
+
+def _size_problems(suite: Suite) -> Iterator[Problem]:
+    """Yield empty lists, and budgets, fractions and sizes that cannot work together."""
+    for table in ("tasks", "strategies"):
+        if not getattr(suite, table):
+            yield Problem(f"`{table}` must hold at least one table, got an empty list", table)
+    runs = len(suite.tasks) * len(suite.strategies) * suite.repetitions
+    if runs > _MOST_RUNS:
+        yield Problem(
+            f"tasks times strategies times repetitions must be at most {_MOST_RUNS} runs, got {runs}"
+        )
+    kept = suite.validation.fraction + suite.test_fraction
+    if kept >= 1.0:
+        yield Problem(
+            "`validation.fraction` + `test_fraction` must be less than 1, so that something is left to train on, "
+            f"got {suite.validation.fraction!r} + {suite.test_fraction!r}",
+            "test_fraction",
+        )
+
+
+def _task_problems(suite: Suite, index: int) -> Iterator[Problem]:
+    """Yield what is wrong with one task."""
+    task = suite.tasks[index]
+    if not datasets.is_known(task.dataset):
+        error = unknown_name("data set", task.dataset, datasets.REGISTRY.names())
+        yield Problem(str(error), join_path("tasks", index, "dataset"))
+    if suite.budget.epochs is not None and suite.budget.epochs < task.epochs:
+        yield Problem(
+            f"`epochs` must be at most the budget's {suite.budget.epochs} epochs, so that one trial can be "
+            f"trained, got {task.epochs}",
+            join_path("tasks", index, "epochs"),
+        )
+    if task.network not in networks.REGISTRY.names():
+        error = unknown_name("network", task.network, networks.REGISTRY.names())
+        yield Problem(str(error), join_path("tasks", index, "network"))
+        return
+    yield from _space_problems(task, index)
+
+
+def _space_problems(task: SuiteTask, index: int) -> Iterator[Problem]:
+    """Yield the first illegal override of each hyperparameter, or what makes them impossible together."""
+    path = join_path("tasks", index, "space")
+    alone = [task.model_copy(update={"space": {name: raw}}) for name, raw in task.space.items()]
+    found = [error for single in alone if (error := _space_error(single, path)) is not None]
+    together = None if found else _space_error(task, path)
+    for error in found if together is None else [together]:
+        yield Problem(error)
+
+
+def _space_error(task: SuiteTask, path: str) -> str | None:
+    """Return what is wrong with the overrides of ``task``, or None."""
+    try:
+        space_of(task, where=path)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def _strategy_problems(strategy: SuiteStrategy, index: int) -> Iterator[Problem]:
+    """Yield what is wrong with one strategy: its name, or the names and types of its options."""
+    if strategy.use not in STRATEGIES.names():
+        error = unknown_name("strategy", strategy.use, STRATEGIES.names())
+        yield Problem(str(error), join_path("strategies", index, "use"))
+        return
+    for name, value in strategy.options.items():
+        try:
+            check_options(strategy.use, {name: value})
+        except UsageError as error:
+            yield Problem(str(error), join_path("strategies", index, "options", name))

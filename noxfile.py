@@ -1,0 +1,94 @@
+"""Everything that continuous integration runs, one session each, such as ``nox -s tests``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+CONSTRAINTS = "constraints.txt"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Results are promised for equal thread numbers, and two workers are to fit on two cores."""
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of a dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def constrained(package: str) -> str:
+    """Return ``package==version`` as constraints.txt has it."""
+    for line in Path(CONSTRAINTS).read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{package}=="):
+            return line
+    raise LookupError(f"{CONSTRAINTS} must pin {package}; add the line '{package}==…'.")
+
+
+def lowest(requirement: str) -> str:
+    """Return ``name==version`` for the lowest version that ``name>=version`` allows."""
+    match = re.fullmatch(r"([A-Za-z0-9._-]+)\s*>=\s*([0-9.]+)", requirement)
+    if match is None:
+        raise ValueError(f"a direct dependency must read 'name>=version', got {requirement!r}.")
+    return f"{match[1]}=={match[2]}"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("-c", CONSTRAINTS, *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the package, strictly."""
+    session.install("-c", CONSTRAINTS, ".", *group("types"))
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests against the installed wheel."""
+    session.install("-c", CONSTRAINTS, ".", *group("tests"))
+    session.run("pytest", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python="3.11")
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest version of every direct dependency, on the oldest Python.
+
+    torch stays at the version of constraints.txt: of the older releases the package index has no
+    builds for the CPU alone, and their CUDA builds take gigabytes to say little about hpbench. What
+    old releases deprecate in each other is not an error here.
+    """
+    project = PYPROJECT["project"]
+    extras = [item for extra in project["optional-dependencies"].values() for item in extra]
+    direct = [item for item in [*project["dependencies"], *extras] if not item.startswith("torch>=")]
+    session.install(".", *map(lowest, direct), constrained("torch"), *group("tests"))
+    quiet = ("-W", "default::DeprecationWarning", "-W", "default::FutureWarning")
+    session.run("pytest", *quiet, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed: ``nox -s bench -- --benchmark-json=bench.json`` keeps the figures."""
+    session.install("-c", CONSTRAINTS, ".", *group("tests"))
+    options = "addopts=--strict-markers --strict-config --import-mode=importlib -ra"
+    session.run("pytest", "-o", options, "--benchmark-only", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def figures(session: nox.Session) -> None:
+    """Run a suite and rebuild its tables and figures from the store: ``nox -s figures -- suites/small.toml``."""
+    session.install("-c", CONSTRAINTS, ".")
+    suite = session.posargs[0] if session.posargs else "suites/small.toml"
+    results = f"results/{Path(suite).stem}"
+    session.run("hpbench", "run", suite, "--results", results, env=ONE_THREAD)
+    session.run("hpbench", "report", results, env=ONE_THREAD)

@@ -1,0 +1,174 @@
+"""Synthetic studies: stores with plausible curves, written through the store's own interface."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpbench.store import Store
+from hpbench.study import RunRow, RunState, StudyInfo
+from hpbench.trial import Evaluation, Record, RunKey, Status
+
+N_VAL, N_TEST = 360, 361
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a synthetic study is to look like; a cell's run is named by (task, strategy, repetition)."""
+
+    tasks: Sequence[str] = ("digits-mlp", "digits-cnn", "wine-mlp")
+    strategies: Sequence[str] = ("random", "grid", "skopt-gp", "genetic")
+    labels: Mapping[str, str] = field(default_factory=dict)
+    repetitions: int = 10
+    trials: int = 20
+    lengths: Mapping[tuple[str, str, int], int] = field(default_factory=dict)
+    states: Mapping[tuple[str, str, int], RunState] = field(default_factory=dict)
+    skipped: Sequence[tuple[str, str]] = ()
+    failure_rate: float = 0.02
+    gains: Mapping[str, float] = field(default_factory=lambda: {"skopt-gp": 0.05, "genetic": 0.02})
+    objective: str = "error"
+    name: str = "synthetic"
+
+
+def info_of(plan: Plan) -> StudyInfo:
+    """Return the description of the study."""
+    suite: dict[str, Any] = {
+        "schema": 1,
+        "name": plan.name,
+        "root_seed": 7,
+        "repetitions": plan.repetitions,
+        "budget": {"trials": plan.trials, "epochs": None, "seconds": None},
+        "objective": plan.objective,
+        "clock": "measured",
+        "tasks": [{"name": task} for task in plan.tasks],
+        "strategies": [{"name": name, "use": name} for name in plan.strategies],
+    }
+    tasks = {task: {"epochs": 10, "n_val": N_VAL, "n_test": N_TEST} for task in plan.tasks}
+    strategies = {name: {"use": name, "label": plan.labels.get(name, name)} for name in plan.strategies}
+    skipped = [
+        {"task": task, "strategy": name, "reason": f"strategy {name!r} lacks CONDITIONAL. Skipped."}
+        for task, name in plan.skipped
+    ]
+    return StudyInfo(
+        suite, "", "0" * 64, "cpu", {}, tasks, strategies, skipped, "0.1.0", "2026-11-20T00:00:00+00:00"
+    )
+
+
+def records_of(plan: Plan, run: RunKey, count: int) -> list[Record]:
+    """Return ``count`` trials; better strategies drift to lower errors, all share a repetition's luck."""
+    rng = np.random.default_rng(zlib.crc32(f"{run.task}/{run.strategy}/{run.repetition}".encode()))
+    luck = np.random.default_rng([run.repetition, zlib.crc32(run.task.encode())]).normal(0, 0.01)
+    drift = plan.gains.get(run.strategy, 0.0) * np.linspace(0, 1, max(count, 1))
+    error = np.clip(
+        0.06 + luck + 0.25 * rng.beta(0.8, 4, count) * (1 - 8 * drift[:count]) - drift[:count], 0.004, 0.9
+    )
+    ask = {"skopt-gp": 0.08}.get(run.strategy, 0.0004) * rng.lognormal(0, 0.2, count)
+    train = rng.lognormal(-0.7, 0.5, count)
+    failed = rng.random(count) < plan.failure_rate
+    return [
+        _record(
+            run,
+            number,
+            float(error[number]),
+            float(ask[number]),
+            float(train[number]),
+            failed=bool(failed[number]),
+            rng=rng,
+        )
+        for number in range(count)
+    ]
+
+
+def _record(
+    run: RunKey,
+    number: int,
+    error: float,
+    ask: float,
+    train: float,
+    *,
+    failed: bool,
+    rng: np.random.Generator,
+) -> Record:
+    val = int(rng.binomial(N_VAL, 1 - error))
+    test = int(rng.binomial(N_TEST, 1 - min(error + 0.005, 1.0)))
+    common: dict[str, Any] = {"epochs": 10, "train_seconds": train, "evaluate_seconds": 0.03}
+    if failed:
+        evaluation = Evaluation(Status.DIVERGED, message="loss is nan", **common)
+    else:
+        evaluation = Evaluation(
+            Status.OK,
+            val_correct=val,
+            val_total=N_VAL,
+            val_loss=error * 3,
+            test_correct=test,
+            test_total=N_TEST,
+            test_loss=error * 3.1,
+            curve=(0.5, 1 - val / N_VAL),
+            **common,
+        )
+    return Record(run, number, None, {"lr": 0.1}, evaluation, ask, 0.0001)
+
+
+def write(folder: Path, plan: Plan) -> Path:
+    """Write the store of the study into ``folder`` and return the folder."""
+    with Store.create(folder, info_of(plan)) as store, store.transaction():
+        for task in plan.tasks:
+            for name in plan.strategies:
+                for repetition in range(plan.repetitions):
+                    _write_run(store, plan, RunKey(task, name, repetition))
+    return folder
+
+
+def _write_run(store: Store, plan: Plan, run: RunKey) -> None:
+    if (run.task, run.strategy) in plan.skipped:
+        store.add_runs([RunRow(run, RunState.SKIPPED, "refused")])
+        return
+    key = (run.task, run.strategy, run.repetition)
+    count = plan.lengths.get(key, plan.trials)
+    state = plan.states.get(key, RunState.COMPLETE)
+    store.add_runs([RunRow(run, RunState.PENDING)])
+    if count:
+        store.add(records_of(plan, run, count))
+    message = "ValueError: it broke" if state is RunState.FAILED else ""
+    if state is not RunState.PENDING:
+        store.set_run_state(run, state, message)
+
+
+StudyMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> StudyMaker:
+    """Return a function that writes a synthetic study; its options are the fields of a plan."""
+
+    def make(**options: Any) -> Path:
+        folder = tmp_path / f"study-{len(list(tmp_path.iterdir()))}"
+        return write(folder, Plan(**options))
+
+    return make
+
+
+@pytest.fixture
+def awkward_options() -> dict[str, Any]:
+    """Return options of a study in which everything that can go wrong has gone wrong."""
+    lengths = {("digits-mlp", "grid", r): 8 for r in range(10)}
+    states: dict[tuple[str, str, int], RunState] = {
+        ("digits-mlp", "grid", r): RunState.EXHAUSTED for r in range(10)
+    }
+    lengths |= {
+        ("digits-mlp", "genetic", 3): 7,
+        ("digits-cnn", "random", 9): 5,
+        ("wine-mlp", "genetic", 9): 0,
+    }
+    states |= {
+        ("digits-mlp", "genetic", 3): RunState.FAILED,
+        ("digits-cnn", "random", 9): RunState.RUNNING,
+        ("wine-mlp", "genetic", 9): RunState.PENDING,
+    }
+    return {"lengths": lengths, "states": states, "skipped": [("wine-mlp", "skopt-gp")], "failure_rate": 0.1}

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hpbench.analysis.canvas import drawing, legend_below, log_ticks, no_results, panels
+from hpbench.analysis.style import drawable, gid, looks, wrapped
+
+
+def test_no_two_strategies_look_alike_and_adding_one_changes_no_other() -> None:
+    names = [f"s{i}" for i in range(24)]
+    found = looks(names)
+    assert len({(look.colour, look.marker, look.dash) for look in found.values()}) == 24
+    assert len({look.colour for look in list(found.values())[:8]}) == 8
+    assert looks(names[:5]) == {name: found[name] for name in names[:5]}
+
+
+def test_text_keeps_what_the_font_can_draw() -> None:
+    assert drawable("é µ $x$ </script>") == "é µ $x$ </script>"
+    assert drawable("漢\x1b字\n.") == "□□ ."
+
+
+def test_long_labels_are_broken_and_cut() -> None:
+    text = wrapped("x" * 200)
+    assert len(text.splitlines()) == 3
+    assert all(len(line) <= 26 for line in text.splitlines())
+    assert text.endswith("…")
+    assert wrapped("") == ""
+    assert wrapped("short label") == "short label"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [("line", "a", "b"), ("line", "a b", '"><svg onload=x>'), ("line", "é", "b"), ("line", "a-b", "c")],
+)
+def test_ids_are_safe(parts: tuple[str, ...]) -> None:
+    assert re.fullmatch(r"[a-zA-Z][\w.-]*", gid(*parts), flags=re.ASCII)
+
+
+def test_different_parts_have_different_ids() -> None:
+    assert gid("line", "a-b", "c") != gid("line", "a", "b-c")
+    assert gid("line", "a b", "c") != gid("line", "ab", "c")
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [((1, 3), {1.0, 2.0, 3.0}), ((0.1, 40), {0.1, 1.0, 10.0}), ((1e-3, 1e4), {1e-3, 1.0, 1e4})],
+)
+def test_logarithmic_ticks_are_plain_numbers(limits: tuple[float, float], expected: set[float]) -> None:
+    with drawing():
+        figure, (axes,) = panels(1)
+        axes.set_xlim(*limits)
+        log_ticks(axes, "x")
+        figure.draw_without_rendering()
+        ticks = {float(f"{tick:g}") for tick in axes.get_xticks()}
+        assert expected <= ticks
+        assert all("$" not in label.get_text() for label in axes.get_xticklabels())
+
+
+def test_panels_stand_three_in_a_row() -> None:
+    with drawing():
+        figure, axes = panels(7)
+        assert len(axes) == 7
+        assert figure.get_figwidth() == 6.75
+        assert panels(1)[0].get_figwidth() < 5
+
+
+def test_a_legend_of_nothing_is_none_and_an_empty_panel_says_so() -> None:
+    with drawing():
+        figure, (axes,) = panels(1)
+        legend_below(figure, [])
+        no_results(axes)
+        assert not figure.legends
+        assert axes.texts[0].get_text() == "no results yet"

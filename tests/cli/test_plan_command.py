@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpbench.suite import bundled_suites
+
+
+@pytest.mark.parametrize("name", bundled_suites())
+def test_every_bundled_suite_can_be_planned(call: Callable[..., Any], name: str) -> None:
+    answer = call("plan", name)
+    assert answer.code == 0
+    assert answer.out.startswith(f"Suite {name}, ")
+    assert "Skipped." not in answer.out
+
+
+def test_the_plan_as_json_adds_up(call: Callable[..., Any], suite_file: Path) -> None:
+    plan = json.loads(call("plan", suite_file, "--json", "--workers", "3").out)
+    assert (plan["suite"], plan["runs"], plan["trials"], plan["epochs"]) == ("tiny", 4, 8, 8)
+    assert plan["budget"] == {"trials": 2}
+    assert sum(cell["runs"] for cell in plan["cells"]) == plan["runs"]
+    assert plan["seconds"] == pytest.approx(sum(cell["seconds"] for cell in plan["cells"]))
+    assert plan["wall_seconds"] == pytest.approx(plan["seconds"] / 3)
+    (refused,) = plan["refused"]
+    assert (refused["task"], refused["strategy"]) == ("iris-mlp", "skopt-gp")
+
+
+def test_the_plan_says_what_is_skipped_and_why(call: Callable[..., Any], suite_file: Path) -> None:
+    answer = call("plan", suite_file)
+    assert "strategy 'skopt-gp' cannot search 'mlp' on 'iris': it lacks CONDITIONAL" in answer.out
+    assert "4 runs, at most 8 trials, 8 epochs." in answer.out
+
+
+def test_a_budget_in_seconds_has_no_number_of_trials(call: Callable[..., Any], suite_file: Path) -> None:
+    text = suite_file.read_text(encoding="utf-8").replace("{ trials = 2 }", "{ seconds = 60 }")
+    suite_file.write_text(text, encoding="utf-8")
+    assert json.loads(call("plan", suite_file, "--json", "--workers", "1").out)["wall_seconds"] == 240.0
+    assert "4 runs, trials until the seconds are spent." in call("plan", suite_file).out
+
+
+def test_a_pattern_that_matches_nothing_is_2(call: Callable[..., Any]) -> None:
+    answer = call("plan", "smoke", "--only", "nothing/*")
+    assert answer.code == 2
+    assert "matches no run" in answer.err

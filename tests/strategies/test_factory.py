@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hpbench.errors import UsageError
+from hpbench.space import SearchSpace
+from hpbench.strategies import REGISTRY
+from hpbench.strategies.base import Strategy
+from hpbench.strategies.factory import Option, create, describe_options, resolved_options
+from hpbench.strategies.genetic import GeneticStrategy
+from hpbench.testing.strategy_kit import SPACES
+from hpbench.trial import Proposal, Trial
+
+
+class OpenEnded(Strategy):
+    """A plug-in that takes any option, and one that must be given."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        full_epochs: int,
+        seed: int,
+        budget_trials: int | None,
+        needed: float,
+        **more: Any,
+    ) -> None:
+        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
+        self.given = {"needed": needed, **more}
+
+    def ask(self) -> Proposal | None:
+        return None
+
+    def tell(self, trial: Trial) -> None:
+        pass
+
+
+class Unresolvable(OpenEnded):
+    def __init__(self, space: SearchSpace, *, option: Nowhere, **more: Any) -> None:  # noqa: F821
+        super().__init__(space, needed=option, **more)
+
+
+@pytest.fixture
+def plugins() -> Iterator[None]:
+    REGISTRY.add("open-ended", OpenEnded)
+    REGISTRY.add("unresolvable", Unresolvable)
+    yield
+    REGISTRY.reset()
+
+
+def build(name: str, **options: Any) -> Strategy:
+    return create(name, SPACES["mixed"], full_epochs=3, seed=1, budget_trials=12, options=options)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY.builtin))
+def test_every_built_in_strategy_is_built_by_name(name: str) -> None:
+    proposal = build(name).ask()
+    assert proposal is not None
+    SPACES["mixed"].check(proposal.config)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY.builtin))
+def test_resolved_options_can_be_stored_and_given_back(name: str) -> None:
+    options = resolved_options(name, {})
+    assert json.loads(json.dumps(options)) == options
+    assert build(name, **options).ask() == build(name).ask()
+
+
+def test_options_are_described_in_the_order_of_the_signature() -> None:
+    described = describe_options("genetic")
+    assert described[:2] == [Option("population_size", None, "int | None"), Option("elites", 1, "int")]
+    assert describe_options("random") == []
+
+
+def test_given_options_replace_the_defaults() -> None:
+    resolved = resolved_options("genetic", {"elites": 2})
+    assert resolved["elites"] == 2
+    assert resolved["tournament_size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("genetik", {}, "unknown strategy 'genetik'. Did you mean 'genetic'"),
+        ("genetic", {"elite": 1}, "Did you mean 'elites'"),
+        ("random", {"anything": 1}, "Known: none"),
+        ("genetic", {"elites": "one"}, "option 'elites' of strategy 'genetic' must be int, got 'one'"),
+        ("genetic", {"elites": True}, "must be int, got True"),
+        ("genetic", {"elites": 1.5}, "must be int, got 1.5"),
+        ("genetic", {"population_size": [4]}, r"must be int \| None"),
+        ("genetic", {"mutation_scale": float("nan")}, "writable as JSON"),
+        ("genetic", {"elites": object()}, "writable as JSON"),
+        ("grid", {"levels": {"layers": "two"}}, "option 'levels'"),
+        ("grid", {"seed": 3}, "option of strategy 'grid': 'seed'"),
+        ("skopt-gp", {"acq_optimizer": "guess"}, "option 'acq_optimizer'"),
+        ("skopt-gp", {"base_estimator": "RF"}, "option of strategy 'skopt-gp': 'base_estimator'"),
+    ],
+)
+def test_wrong_options_are_named(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(name, **options)
+
+
+def test_a_whole_number_will_do_where_a_real_one_is_expected() -> None:
+    assert isinstance(build("genetic", crossover_rate=1), GeneticStrategy)
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_plugin_may_take_any_option() -> None:
+    strategy = build("open-ended", needed=0.5, other=[1, 2])
+    assert isinstance(strategy, OpenEnded)
+    assert strategy.given == {"needed": 0.5, "other": [1, 2]}
+    assert resolved_options("open-ended", {"needed": 2.0}) == {"needed": 2.0}
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_missing_option_is_named() -> None:
+    with pytest.raises(UsageError, match="'open-ended' needs the option 'needed'"):
+        build("open-ended")
+
+
+@pytest.mark.usefixtures("plugins")
+def test_annotations_that_cannot_be_resolved_are_reported() -> None:
+    with pytest.raises(UsageError, match="TYPE_CHECKING"):
+        build("unresolvable", option=1.0)
+
+
+def test_describing_and_checking_imports_no_heavy_library() -> None:
+    code = (
+        "import sys; from hpbench.strategies.factory import describe_options, resolved_options; "
+        "from hpbench.strategies import REGISTRY; "
+        "[resolved_options(name, {}) for name in REGISTRY.names()]; "
+        "print(sorted({'torch', 'sklearn', 'skopt', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,113 @@
+"""Tests of the description of a machine and of the variables of a training process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from hpbench import environment
+from hpbench.environment import describe, describe_torch, library_version, resolve_device, worker_environment
+from hpbench.errors import UsageError
+
+
+def test_the_description_says_what_it_was_told_and_what_is_installed() -> None:
+    found = describe(threads=3, workers=2, libraries=["no-such-library"])
+    assert (found["threads"], found["workers"]) == (3, 2)
+    assert found["libraries"]["numpy"] == library_version("numpy")
+    assert found["libraries"]["torch"]
+    assert found["libraries"]["no-such-library"] is None
+
+
+def test_the_description_names_no_machine() -> None:
+    assert os.uname().nodename not in str(describe(threads=1, workers=1))
+
+
+def test_no_library_has_no_version() -> None:
+    assert library_version(None) is None
+
+
+def test_torch_is_asked_only_where_it_is_loaded() -> None:
+    code = "from hpbench.environment import *; import sys; sys.exit(describe_torch() != {} or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_torch_says_version_capability_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = SimpleNamespace(
+        __version__="2.13.0",
+        backends=SimpleNamespace(cpu=SimpleNamespace(get_cpu_capability=lambda: "AVX2")),
+        get_num_threads=lambda: 1,
+        cuda=SimpleNamespace(is_initialized=lambda: True, get_device_name=lambda: "H200"),
+        version=SimpleNamespace(cuda="13.0"),
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert describe_torch() == {
+        "torch": "2.13.0",
+        "cpu_capability": "AVX2",
+        "torch_threads": 1,
+        "cuda": "13.0",
+        "cuda_device": "H200",
+    }
+
+
+def test_the_variables_hold_inside_and_are_as_before_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with worker_environment(2):
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "2"
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "expected"),
+    [
+        ("cpu", 0, "cpu"),
+        ("auto", 0, "cpu"),
+        ("auto", 2, "cuda"),
+        ("cuda", 1, "cuda"),
+        ("cuda:1", 2, "cuda:1"),
+    ],
+)
+def test_devices_are_resolved(
+    monkeypatch: pytest.MonkeyPatch, name: str, devices: int, expected: str
+) -> None:
+    monkeypatch.setattr(environment, "_cuda_devices", lambda: devices)
+    assert resolve_device(name) == expected
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:a", "cpu:0", "auto:1"])
+def test_unknown_devices_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(environment, "_cuda_devices", lambda: 8)
+    with pytest.raises(UsageError, match="must be cpu, cuda, cuda:N or auto, got"):
+        resolve_device(name)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:3"])
+def test_a_device_that_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(environment, "_cuda_devices", lambda: 0)
+    with pytest.raises(UsageError, match=r"torch sees 0 CUDA devices\. Use --device cpu"):
+        resolve_device(name)
+
+
+def test_a_torch_that_cannot_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "library_version", lambda _: "2.13.0")
+    monkeypatch.setattr(environment, "_PROBE", "raise ImportError('libcudart is missing')")
+    with pytest.raises(UsageError, match=r"could not be asked[\s\S]*libcudart is missing"):
+        resolve_device("auto")
+
+
+def test_a_torch_that_was_built_without_cuda_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "library_version", lambda _: "2.13.0+cpu")
+    monkeypatch.setattr(environment, "_PROBE", "raise SystemExit(1)")
+    assert resolve_device("auto") == "cpu"
+
+
+def test_the_answer_of_torch_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "library_version", lambda _: "2.13.0")
+    monkeypatch.setattr(environment, "_PROBE", "print('a warning'); print(2)")
+    assert resolve_device("cuda:1") == "cuda:1"

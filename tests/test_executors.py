@@ -1,0 +1,147 @@
+"""Tests of the decision what a worker's death means, and of the protocol with workers."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from hpbench.errors import UsageError
+from hpbench.executors.local import LocalExecutor
+from hpbench.executors.recovery import Death, Event, Incident, ShardProgress, blame, how_it_ended
+from hpbench.executors.worker import load_factory
+from hpbench.jobs import Announcement, Ended, Finished
+from hpbench.study import RunState
+from hpbench.trial import Evaluation, Record, RunKey, Status
+
+A, B = RunKey("task0", "fake-adaptive", 0), RunKey("task0", "fake-adaptive", 1)
+
+
+@pytest.fixture
+def shard(fake: ModuleType) -> ShardProgress:
+    """A shard of two runs of which nothing has come back."""
+    return ShardProgress(fake.shard_of(fake.suite_of("fake-adaptive")))
+
+
+def death(
+    *announced: tuple[RunKey, int], working: RunKey | None = None, outlived: float | None = None
+) -> Death:
+    """Return a death by signal 9 while these trials trained."""
+    trials = tuple(Announcement(run, number, {"units": number}, None, 0.5) for run, number in announced)
+    return Death("killed by signal 9 (SIGKILL)", trials, working, 7.0, outlived)
+
+
+def record(run: RunKey, number: int) -> Record:
+    """Return a finished trial."""
+    return Record(run, number, None, {}, Evaluation(Status.OK), 0.0, 0.0)
+
+
+def kinds(events: list[Event]) -> list[type]:
+    """Return the types of events."""
+    return [type(event) for event in events]
+
+
+def alone(shard: ShardProgress) -> dict[RunKey, int]:
+    """Return up to which trial each remaining run is isolated."""
+    return {item.run: item.alone_until for item in shard.job.runs}
+
+
+def test_the_first_death_in_training_isolates_and_blames_nobody(shard: ShardProgress) -> None:
+    assert kinds(blame(shard, death((A, 0), (B, 0), (B, 1)))) == [Incident]
+    assert alone(shard) == {A: 0, B: 1}
+
+
+def test_the_second_death_alone_is_recorded_as_killed(shard: ShardProgress) -> None:
+    blame(shard, death((A, 0), (B, 0)))
+    _, finished = blame(shard, death((A, 0), working=A))
+    assert isinstance(finished, Finished)
+    (found,) = finished.records
+    assert (found.run, found.number, found.config, found.ask_seconds) == (A, 0, {"units": 0}, 0.5)
+    assert found.evaluation.status is Status.KILLED
+    assert found.evaluation.train_seconds == 7.0
+    assert shard.job.runs[0].history == (found,)
+    assert alone(shard) == {A: 0, B: 0}
+
+
+def test_a_death_alone_that_nobody_suspected_is_tried_again_first(shard: ShardProgress) -> None:
+    assert kinds(blame(shard, death((A, 4)))) == [Incident]
+    assert alone(shard) == {A: 4, B: -1}
+
+
+def test_a_trial_alone_beyond_its_limit_is_recorded_at_once(shard: ShardProgress) -> None:
+    _, finished = blame(shard, death((A, 0), outlived=1.5))
+    assert isinstance(finished, Finished)
+    result = finished.records[0].evaluation
+    assert (result.status, result.train_seconds) == (Status.TIMEOUT, 1.5)
+
+
+def test_many_trials_beyond_their_limit_are_isolated(shard: ShardProgress) -> None:
+    assert kinds(blame(shard, death((A, 0), (B, 0), outlived=1.5))) == [Incident]
+    assert alone(shard) == {A: 0, B: 0}
+
+
+def test_a_death_outside_training_isolates_then_fails_the_run_that_was_at_work(shard: ShardProgress) -> None:
+    shard.note([record(A, 0), record(A, 1)])
+    assert kinds(blame(shard, death())) == [Incident]
+    assert alone(shard) == {A: 2, B: 0}
+    _, ended = blame(shard, death(working=A))
+    assert isinstance(ended, Ended)
+    assert (ended.run, ended.state) == (A, RunState.FAILED)
+    assert alone(shard) == {B: 0}
+
+
+def test_two_deaths_before_anything_was_asked_fail_the_shard(shard: ShardProgress) -> None:
+    blame(shard, death())
+    events = blame(shard, death())
+    assert kinds(events) == [Incident, Ended, Ended]
+    assert shard.job.runs == ()
+
+
+def test_progress_between_two_deaths_is_another_chance(shard: ShardProgress) -> None:
+    blame(shard, death())
+    shard.note([record(A, 0)])
+    assert kinds(blame(shard, death())) == [Incident]
+    assert len(shard.job.runs) == 2
+
+
+def test_runs_that_have_ended_are_not_started_again(shard: ShardProgress) -> None:
+    shard.ended.add(A)
+    blame(shard, death((B, 0)))
+    assert alone(shard) == {B: 0}
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-9, "killed by signal 9 (SIGKILL)"),
+        (-11, "killed by signal 11 (SIGSEGV)"),
+        (1, "ended with exit status 1"),
+        (None, "ended with exit status None"),
+    ],
+)
+def test_exit_codes_in_words(code: int | None, words: str) -> None:
+    assert how_it_ended(code) == words
+
+
+def test_an_executor_without_work_is_not_busy_and_starts_nothing() -> None:
+    executor = LocalExecutor([], workers=4, threads=1, factory="x:y")
+    assert not executor.busy
+    executor.close()
+
+
+def test_an_executor_that_was_stopped_gives_out_nothing(fake: ModuleType) -> None:
+    executor = LocalExecutor([fake.shard_of(fake.suite_of())], workers=1, threads=1, factory="x:y")
+    assert executor.busy
+    executor.stop(within_seconds=1.0)
+    assert not executor.busy
+    executor.close()
+
+
+def test_a_factory_is_found_by_name() -> None:
+    assert load_factory("hpbench.executors.worker:load_factory") is load_factory
+
+
+@pytest.mark.parametrize("name", ["no_such_module:x", "hpbench.errors:no_such_function"])
+def test_a_factory_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match=f"must be 'module:function', got '{name}'"):
+        load_factory(name)

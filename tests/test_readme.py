@@ -1,0 +1,172 @@
+"""The README says what there is, and what it says is so."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from hpbench import __version__
+from hpbench.canonical import KEYS
+from hpbench.cli import cli, run_program
+from hpbench.errors import ExitCode
+from hpbench.export import FORMAT, FORMAT_VERSION
+from hpbench.strategies import REGISTRY as STRATEGIES
+from hpbench.suite import Suite, SuiteStrategy, SuiteTask, bundled_suites, parse_suite
+from hpbench.suite.models import Limits
+from hpbench.tasks.datasets import REGISTRY as DATASETS
+from hpbench.tasks.networks import REGISTRY as NETWORKS
+from hpbench.trial import Status
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SET_UP = (
+    "pip install -c constraints.txt . && hpbench run suites/small.toml",
+    "pip install -c constraints.txt nox && nox -s tests",
+)
+
+
+def first_cells() -> set[str]:
+    """Return every name in backquotes that begins a row of a table."""
+    rows = re.findall(r"^\| (`[^|]*) \|", README, flags=re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def blocks(language: str) -> list[str]:
+    """Return the code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "names", [STRATEGIES.names(), NETWORKS.names(), DATASETS.names(), list(bundled_suites())]
+)
+def test_every_name_has_its_row(names: list[str]) -> None:
+    assert set(names) <= first_cells()
+
+
+def commands(group: click.Group, words: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command with the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{words} {name}")
+        else:
+            yield f"{words} {name}", command
+
+
+def test_every_command_and_option_is_shown() -> None:
+    (synopsis,) = [block for block in blocks("text") if block.startswith("hpbench run")]
+    entries = dict.fromkeys(re.split(r"\n(?=hpbench)", synopsis.strip()))
+    for words, command in commands(cli, "hpbench"):
+        (entry,) = [entry for entry in entries if entry.startswith(f"{words} ")]
+        options = {name for item in command.params if isinstance(item, click.Option) for name in item.opts}
+        assert options == set(re.findall(r"--[a-z]+", entry)), words
+
+
+def test_every_key_of_a_suite_is_explained() -> None:
+    def keys(model: type[BaseModel], prefix: str = "") -> set[str]:
+        return {f"{prefix}{field.alias or name}" for name, field in model.model_fields.items()}
+
+    nested = keys(Suite) - {"limits", "tasks", "strategies"}
+    expected = (
+        nested | keys(Limits, "limits.") | keys(SuiteTask, "tasks.") | keys(SuiteStrategy, "strategies.")
+    )
+    assert expected <= first_cells()
+
+
+def test_the_suite_in_the_text_is_legal() -> None:
+    (text,) = blocks("toml")
+    suite = parse_suite(text)
+    assert suite.name == "mine"
+    assert suite.tasks[0].name == "digits-mlp"
+
+
+def test_every_key_of_a_trial_is_explained_in_order() -> None:
+    section = README[README.index("## The format of the trials") :]
+    rows = re.findall(r"^\| (`[^|]*) \|", section[: section.index("\n## Your own")], flags=re.MULTILINE)
+    assert tuple(name for row in rows for name in re.findall(r"`([^`]+)`", row)) == KEYS
+    assert f"`{FORMAT}` with\n`format_version` {FORMAT_VERSION} " in section
+
+
+def test_every_status_and_exit_code_is_explained() -> None:
+    assert all(f"`{status}`" in README for status in Status)
+    rows = re.findall(r"^\| ([\d, ]+) \|", README, flags=re.MULTILINE)
+    assert [int(code) for row in rows for code in row.split(",")] == [int(code) for code in ExitCode]
+
+
+def test_the_two_set_up_commands_are_what_continuous_integration_runs() -> None:
+    shown = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("pip install")]
+    assert tuple(shown) == SET_UP
+    assert SET_UP[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert SET_UP[1] in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+
+
+def test_the_plugin_in_the_text_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    plugin, suite = tmp_path / "readme_plugin.py", tmp_path / "own.toml"
+    plugin.write_text(blocks("python")[0], encoding="utf-8")
+    suite.write_text(
+        'schema = 1\nname = "own"\nroot_seed = 1\nrepetitions = 1\nbudget = { trials = 2 }\n'
+        'tasks = [{ dataset = "iris", network = "mlp", epochs = 1 }]\n'
+        'strategies = [{ use = "learning-rate-only", options = { spread = 0.5 } }]\n',
+        encoding="utf-8",
+    )
+    words = ["run", suite, "--plugin", plugin, "--results", tmp_path / "out", "--workers", "1"]
+    try:
+        assert run_program([str(word) for word in words]) == 0
+    finally:
+        STRATEGIES.reset()
+    assert "2/2 trials | iris-mlp/learning-rate-only" in capsys.readouterr().out
+
+
+def test_links_lead_to_files() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_version_to_cite_is_this_one() -> None:
+    assert f"version = {{{__version__}}}" in README
+
+
+def test_the_changelog_has_a_place_for_what_comes_next() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert text.startswith("# Changelog\n")
+    assert "## [Unreleased]" in text
+
+
+def project() -> dict[str, list[str]]:
+    """Return the requirements of pyproject.toml: the core, extras and groups."""
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found = {"core": content["project"]["dependencies"]}
+    return found | content["project"]["optional-dependencies"] | content["dependency-groups"]
+
+
+def test_constraints_pin_every_requirement_exactly_and_nothing_else_of_the_machine() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.]*", pin) for pin in pins)
+    names = [pin.partition("==")[0] for pin in pins]
+    assert names == sorted(set(names))
+    required = {re.split(r"[<>=~! ]", item)[0].lower() for group in project().values() for item in group}
+    assert required | {"nox"} <= set(names)
+    assert "torch==2.13.0" in pins
+
+
+def test_constraints_lie_within_the_ranges() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+    def parts(version: str) -> list[int]:
+        return [int(part) for part in version.split(".") if part.isdigit()]
+
+    for items in project().values():
+        for item in items:
+            name, _, low = item.partition(">=")
+            assert not low or parts(pins[name]) >= parts(low), item

@@ -80,7 +80,7 @@ def minimums(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure speed: ``nox -s bench -- --benchmark-json=bench.json`` keeps the figures."""
     session.install("-c", CONSTRAINTS, ".", *group("tests"))
-    options = "addopts=--strict-markers --strict-config --import-mode=importlib -ra"
+    options = "addopts=--strict-markers --strict-config --import-mode=importlib"
     session.run("pytest", "-o", options, "--benchmark-only", *session.posargs, env=ONE_THREAD)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 import torch
 
@@ -90,7 +91,7 @@ class NetworkTask(Task):
 
     def _alone(self, request: Request) -> Evaluation:
         """Return what the reference trainer makes of one request."""
-        message = ""
+        begun = perf_counter()
         try:
             return self._train(request)
         except torch.OutOfMemoryError as error:
@@ -98,7 +99,22 @@ class NetworkTask(Task):
         # Outside the except block, where the traceback no longer holds the tensors that filled the memory.
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        return Evaluation(Status.OUT_OF_MEMORY, message=message)
+        return Evaluation(Status.OUT_OF_MEMORY, train_seconds=perf_counter() - begun, message=message)
+
+    def _parent(self, request: Request) -> ReferenceState:
+        """Return the kept state that ``request`` continues.
+
+        Raises:
+            UsageError: it is not there.
+        """
+        kept = self._kept.get((request.run, request.parent)) if request.parent is not None else None
+        if kept is None:
+            raise UsageError(
+                f"trial {request.number} of {request.run} continues trial {request.parent}, whose training state "
+                "is not kept: it failed before it was trained, was asked for without `keep`, or was forgotten. "
+                "Continue a finished trial that was asked for with `keep = True`."
+            )
+        return kept.state
 
     def _train(self, request: Request) -> Evaluation:
         data, stream = self.data(request.run.repetition), self.stream(request)
@@ -106,8 +122,7 @@ class NetworkTask(Task):
         if request.parent is None:
             state = self._trainer.start(config, data, stream)
         else:
-            parent = self._kept[request.run, request.parent].state
-            state = self._trainer.continued(parent, config, data, stream)
+            state = self._trainer.continued(self._parent(request), config, data, stream)
         epochs_from = state.epochs
         train_seconds, evaluate_seconds = self._trainer.advance(state, data, stream, request.epochs)
         if request.keep:
@@ -137,9 +152,12 @@ def usable_device(name: str) -> torch.device:
     """Return the torch device called ``name``.
 
     Raises:
-        UsageError: it is not on this machine.
+        UsageError: it is no device that torch knows, or it is not on this machine.
     """
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {name!r} must be 'cpu', 'cuda' or 'cuda:<number>'.") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"device {name!r} is not on this machine: torch {torch.__version__} sees "

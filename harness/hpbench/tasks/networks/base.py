@@ -37,7 +37,8 @@ class NetworkFamily:
         build: ``(config, input_shape, n_classes) -> nn.Module``; the module maps inputs of shape
             ``(batch, *input_shape)`` to logits of shape ``(batch, n_classes)``.
         citation: where the architecture and its defaults come from.
-        inputs: ``"any"`` shape, or ``"image"`` for ``(channels, height, width)`` only.
+        inputs: ``"any"`` shape, ``"flat"`` if the module flattens whatever it gets, or ``"image"`` for
+            ``(channels, height, width)`` only.
         limits: the ends that no suite may go beyond, by hyperparameter: ``(lowest, highest)``.
         shaping: the hyperparameters that shape tensors or choose operations; trials that differ in
             them cannot share a cohort.
@@ -51,7 +52,7 @@ class NetworkFamily:
     space: SearchSpace
     build: Build
     citation: str
-    inputs: Literal["any", "image"] = "any"
+    inputs: Literal["any", "flat", "image"] = "any"
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     shaping: tuple[str, ...] = ()
     buckets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from hpbench.errors import unknown_name
 
-__all__ = ["ACTIVATIONS", "Activation", "Convolution", "Dropout", "MaxPool", "mix32"]
+__all__ = ["ACTIVATIONS", "N_SHAPE_COEFFICIENTS", "Activation", "Convolution", "Dropout", "MaxPool", "mix32"]
 
 _GELU = math.sqrt(2.0 / math.pi)
 
@@ -32,6 +32,9 @@ ACTIVATIONS: dict[str, tuple[float, ...]] = {
 
 GELU is its tanh form (Hendrycks & Gimpel 2016, section 2); SiLU is ``x·sigmoid(x)`` (ibid.)."""
 
+
+N_SHAPE_COEFFICIENTS = 6
+"""Coefficients of an activation."""
 
 _PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -88,14 +91,14 @@ def mix32(state: Tensor) -> Tensor:
 class Dropout(nn.Module):
     """Dropout whose mask is a hash of (seed, layer, element): equal on every device, in any company.
 
-    The trainer sets ``seed`` at every step. The element's coordinates are hashed one by one, so a unit
+    The element's coordinates are hashed one by one, so a unit
     keeps its mask when the layer is padded with further units.
 
     Attributes:
         rate: 0-d float32, the probability of dropping, in [0, 1).
-        seed: 0-d int32, the hash of the trial's dropout key and the step.
+        seed: 0-d int32, this layer's at this step; the trainer sets it.
         counters: int32, the hashed coordinates of each element of one batch; set by ``prepare``.
-        layer: place among the dropout layers of the network.
+        per_lane: always compute the mask, since lanes of a cohort differ in their rate.
 
     References:
         Srivastava et al. (2014); per channel: Tompson et al. (2015); counter-based generators:
@@ -109,7 +112,6 @@ class Dropout(nn.Module):
     def __init__(self, rate: float, *, per_channel: bool = False) -> None:
         super().__init__()
         self.per_channel = per_channel
-        self.layer = 0
         self.per_lane = False
         self._silent = rate == 0.0
         self.register_buffer("rate", torch.tensor(rate), persistent=False)
@@ -131,9 +133,8 @@ class Dropout(nn.Module):
             return inputs
         if not self.per_lane and self.counters.shape[0] != inputs.shape[0]:
             self.prepare(tuple(inputs.shape), inputs.device)
-        layer_seed = mix32(self.seed + self.layer * _PRIMES[3])
         # 24 bits are exact in float32, so the comparison is the same on every device.
-        uniform = ((mix32(self.counters ^ layer_seed) >> 8) & 0xFFFFFF).to(inputs.dtype) * 2.0**-24
+        uniform = ((mix32(self.counters ^ self.seed) >> 8) & 0xFFFFFF).to(inputs.dtype) * 2.0**-24
         return inputs * ((uniform >= self.rate).to(inputs.dtype) / (1.0 - self.rate))
 
 

@@ -53,6 +53,7 @@ MLP = NetworkFamily(
         defaults={**TRAINING_DEFAULTS, "layers": 1, "width": 100, "activation": "relu", "weight_decay": 1e-4},
     ),
     build=build,
+    inputs="flat",
     citation=(
         "One hidden layer of 100 rectified units, Adam at 1e-3 and an L2 penalty of 1e-4 are the defaults of "
         "scikit-learn's MLPClassifier (Pedregosa et al. 2011); Adam: Kingma & Ba (2015); batches of 32: Bengio "

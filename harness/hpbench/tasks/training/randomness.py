@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from hpbench.seeding import Stream
 from hpbench.tasks.networks.base import NetworkFamily, Shape
-from hpbench.tasks.networks.layers import Dropout, mix32
+from hpbench.tasks.networks.layers import mix32
 from hpbench.trial import Config
 
 __all__ = ["batch_order", "dropout_key", "initial_module", "learning_rate_factors", "step_seeds"]
 
 _STEP_PRIME = 374761393
+_LAYER_PRIME = 668265263
 
 
 def initial_module(
@@ -34,10 +35,7 @@ def initial_module(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream.child("weights").integer64())
-        module = family.build(config, shape, n_classes)
-    for place, layer in enumerate(item for item in module.modules() if isinstance(item, Dropout)):
-        layer.layer = place
-    return module
+        return family.build(config, shape, n_classes)
 
 
 def batch_order(stream: Stream, epoch: int, n_train: int, batch_size: int) -> Tensor:
@@ -56,14 +54,16 @@ def dropout_key(stream: Stream) -> int:
     return stream.child("dropout").integer()
 
 
-def step_seeds(key: int | Tensor, steps: Tensor) -> Tensor:
-    """Return the dropout seed of each step, int32.
+def step_seeds(key: int | Tensor, steps: Tensor, n_layers: int) -> Tensor:
+    """Return the seed of each dropout layer at each step, int32, shape ``(*steps.shape, n_layers)``.
 
     Args:
         key: of the trial, or int32 keys of several that broadcast with ``steps``.
         steps: int32, counted from the trial's first step.
+        n_layers: dropout layers of the network, in the order of its modules.
     """
-    return mix32(steps * _STEP_PRIME + key)
+    layers = torch.arange(n_layers, dtype=torch.int32, device=steps.device) * _LAYER_PRIME
+    return mix32(mix32(steps * _STEP_PRIME + key)[..., None] + layers)
 
 
 def learning_rate_factors(schedule: str, first: int, count: int, total: int) -> list[float]:

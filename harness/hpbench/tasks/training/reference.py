@@ -148,14 +148,16 @@ class ReferenceTrainer:
         order = batch_order(stream, state.epochs, data.n_train, recipe.batch_size).to(self.device)
         count = len(order)
         numbers = torch.arange(state.steps, state.steps + count, dtype=torch.int32, device=self.device)
-        seeds = step_seeds(key, numbers)
-        factors = learning_rate_factors(recipe.schedule, state.steps, count, self.full_epochs * count)
         dropouts = [layer for layer in module.modules() if isinstance(layer, Dropout)]
+        seeds = step_seeds(key, numbers, len(dropouts))
+        # By epochs: a parent may have taken its steps with another batch size.
+        begun, total = state.epochs * count, self.full_epochs * count
+        factors = learning_rate_factors(recipe.schedule, begun, count, total)
         weights = [parameter for parameter in module.parameters() if parameter.ndim > 1]
         module.train()
         for step, examples in enumerate(order):
-            for layer in dropouts:
-                layer.seed = seeds[step]
+            for layer, seed in zip(dropouts, seeds[step], strict=True):
+                layer.seed = seed
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * factors[step]
             optimizer.zero_grad(set_to_none=True)

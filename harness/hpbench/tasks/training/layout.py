@@ -1,0 +1,107 @@
+"""How the parameters of a network lie in a lane: padded to bucket sizes, flattened, one row a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from hpbench.tasks.networks.base import NetworkFamily, Shape
+from hpbench.tasks.networks.layers import Activation, Convolution, Dropout
+from hpbench.trial import Config, Value
+
+__all__ = ["Layout", "layout_of", "padded_config"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The network that the lanes of one signature share.
+
+    Attributes:
+        module: of padded size, in per-lane mode; its own weights are never used.
+        shapes: the padded shape of every parameter, by name, in order.
+        activations: names of the ``Activation`` modules.
+        dropouts: names of the ``Dropout`` modules.
+    """
+
+    module: nn.Module
+    shapes: Mapping[str, Shape]
+    activations: tuple[str, ...]
+    dropouts: tuple[str, ...]
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers in a lane's row."""
+        return sum(prod(shape) for shape in self.shapes.values())
+
+    @cached_property
+    def penalised(self) -> Tensor:
+        """1.0 where the row holds a weight, 0.0 where it holds a bias; shape ``(size,)``."""
+        return torch.cat(
+            [torch.full((prod(shape),), float(len(shape) > 1)) for shape in self.shapes.values()]
+        )
+
+    def pack(self, tensors: Mapping[str, Tensor], row: Tensor) -> None:
+        """Write true-size ``tensors`` into ``row``, shape ``(size,)``, zeros around them."""
+        row.zero_()
+        for name, view in self.views(
+            row, {name: tuple(value.shape) for name, value in tensors.items()}
+        ).items():
+            view.copy_(tensors[name])
+
+    def views(self, row: Tensor, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
+        """Return the true-size corner of every parameter in ``row``, as views."""
+        found, offset = {}, 0
+        for name, padded in self.shapes.items():
+            block = row[offset : offset + prod(padded)].view(padded)
+            found[name] = block[tuple(slice(size) for size in shapes[name])]
+            offset += prod(padded)
+        return found
+
+    def counters(self, batch: int, input_shape: Shape, device: torch.device) -> list[Tensor]:
+        """Return the counters of every dropout layer for a batch, by running shapes through the module."""
+        found: list[Tensor] = []
+
+        def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if isinstance(layer, Dropout):
+                layer.prepare(tuple(inputs[0].shape), device)
+                found.append(layer.counters)
+
+        layers = [self.module.get_submodule(name) for name in self.dropouts]
+        hooks = [layer.register_forward_pre_hook(record) for layer in layers]
+        self.module.eval()
+        with torch.no_grad():
+            self.module(torch.zeros(batch, *input_shape))
+        self.module.train()
+        for hook in hooks:
+            hook.remove()
+        return found
+
+
+def padded_config(family: NetworkFamily, config: Config) -> dict[str, Value]:
+    """Return ``config`` with every bucketed size rounded up; sizes above the last bucket stay."""
+    padded = dict(config)
+    for name, sizes in family.buckets.items():
+        value = int(config[name])
+        padded[name] = min((size for size in sizes if size >= value), default=value)
+    return padded
+
+
+def layout_of(family: NetworkFamily, config: Config, input_shape: Shape, n_classes: int) -> Layout:
+    """Return the layout of the signature that ``config``, complete, belongs to."""
+    with torch.random.fork_rng(devices=[]):
+        module = family.build(padded_config(family, config), input_shape, n_classes)
+    for layer in module.modules():
+        if isinstance(layer, Activation | Dropout | Convolution):
+            layer.per_lane = True
+    named = dict(module.named_modules())
+    return Layout(
+        module=module,
+        shapes={name: tuple(parameter.shape) for name, parameter in module.named_parameters()},
+        activations=tuple(name for name, layer in named.items() if isinstance(layer, Activation)),
+        dropouts=tuple(name for name, layer in named.items() if isinstance(layer, Dropout)),
+    )

@@ -1,0 +1,141 @@
+"""One step of a cohort as a function of plain tensors: the gradient of every lane and its update.
+
+``vmap`` turns the ordinary module into one that trains all lanes at once; ``make_fx`` records that
+once with symbolic sizes, so that one recording serves every width, batch size and number of lanes of
+a depth. Without a compiler the recording runs as plain tensor operations; with one, it is compiled
+ahead of time.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from hpbench.tasks.networks import layers
+from hpbench.tasks.networks.base import NetworkFamily, Shape
+from hpbench.tasks.networks.layers import N_SHAPE_COEFFICIENTS
+from hpbench.tasks.training import layout as layout_module
+from hpbench.tasks.training import updates
+from hpbench.tasks.training.layout import Layout, layout_of
+from hpbench.tasks.training.updates import N_COEFFICIENTS, apply_update, dropout_rate, smoothing
+from hpbench.trial import Config
+
+__all__ = ["Step", "recorded_step", "step_function", "step_source"]
+
+_EXAMPLE_LANES: Final = 5
+_EXAMPLE_BATCH: Final = 20
+_EXAMPLE_WIDTH: Final = 39
+_EXAMPLE_CLASSES: Final = 11
+
+Step = Callable[..., object]
+"""Changes ``p``, ``m`` and ``v`` in place. Arguments, in order (K lanes, batch B, n numbers a row):
+
+p, m, v: ``(K, n)``; penalised: ``(n,)``; inputs: ``(K, B, *input_shape)``; targets: one-hot
+``(K, B, classes)``; coefficients: ``(K, N_COEFFICIENTS)``; activation: ``(K, 6)``; seeds: int32
+``(K, dropout layers)``; one tensor of each parameter's padded shape, whose values are not read; the
+counters of each dropout layer."""
+
+
+def step_function(layout: Layout) -> Step:
+    """Return the step of ``layout``'s network, not yet recorded."""
+    names, count = list(layout.shapes), len(layout.shapes)
+
+    def loss(
+        parameters: Sequence[Tensor],
+        inputs: Tensor,
+        targets: Tensor,
+        activation: Tensor,
+        rate: Tensor,
+        seeds: Sequence[Tensor],
+        counters: Sequence[Tensor],
+    ) -> Tensor:
+        tensors = dict(zip(names, parameters, strict=True))
+        tensors |= {f"{name}.coefficients": activation for name in layout.activations}
+        for name, seed, counter in zip(layout.dropouts, seeds, counters, strict=True):
+            tensors |= {f"{name}.rate": rate, f"{name}.seed": seed, f"{name}.counters": counter}
+        logits = functional_call(layout.module, tensors, (inputs,))
+        return -(torch.log_softmax(logits, -1) * targets).sum(-1).mean()
+
+    def step(
+        p: Tensor,
+        m: Tensor,
+        v: Tensor,
+        penalised: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        coefficients: Tensor,
+        activation: Tensor,
+        seeds: Tensor,
+        *rest: Tensor,
+    ) -> None:
+        lanes, offset, parameters = p.shape[0], 0, []
+        for shape in (carrier.shape for carrier in rest[:count]):
+            size = prod(shape)
+            parameters.append(p[:, offset : offset + size].reshape(lanes, *shape))
+            offset += size
+        share = smoothing(coefficients)[:, None, None]
+        softened = targets * (1 - share) + share / targets.shape[-1]
+        gradients = vmap(grad(loss), in_dims=(0, 0, 0, 0, 0, 0, None))(
+            parameters,
+            inputs,
+            softened,
+            activation,
+            dropout_rate(coefficients),
+            list(seeds.unbind(1)),
+            list(rest[count:]),
+        )
+        row = torch.cat([gradient.reshape(lanes, -1) for gradient in gradients], dim=1)
+        apply_update(p, m, v, row, coefficients, penalised)
+
+    return step
+
+
+def recorded_step(
+    family: NetworkFamily, config: Config, input_shape: Shape
+) -> tuple[GraphModule, list[Tensor]]:
+    """Return the step of every network of ``config``'s kind, recorded, and the arguments it was recorded with.
+
+    Sizes are symbols in it, so the examples are of sizes that have nothing in common with one another.
+
+    Args:
+        family: what builds the modules.
+        config: complete; its bucketed sizes do not matter.
+        input_shape: of one example as the step takes it.
+    """
+    sizes = dict.fromkeys(family.buckets, _EXAMPLE_WIDTH)
+    plain = replace(family, buckets={})
+    layout = layout_of(plain, {**config, **sizes}, input_shape, _EXAMPLE_CLASSES)
+    counters = layout.counters(_EXAMPLE_BATCH, input_shape, torch.device("cpu"))
+    lanes, batch = _EXAMPLE_LANES, _EXAMPLE_BATCH
+    examples = [
+        *(torch.zeros(lanes, layout.size) for _ in range(3)),
+        layout.penalised,
+        torch.zeros(lanes, batch, *input_shape),
+        torch.zeros(lanes, batch, _EXAMPLE_CLASSES),
+        torch.zeros(lanes, N_COEFFICIENTS),
+        torch.zeros(lanes, N_SHAPE_COEFFICIENTS),
+        torch.zeros(lanes, len(layout.dropouts), dtype=torch.int32),
+        *(torch.empty(shape) for shape in layout.shapes.values()),
+        *counters,
+    ]
+    recorder = make_fx(step_function(layout), tracing_mode="symbolic", _allow_non_fake_inputs=True)
+    graph: GraphModule = recorder(*examples)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph, examples
+
+
+def step_source(family: NetworkFamily) -> str:
+    """Return the code that decides what a recorded step of ``family`` computes."""
+    decisive = (layers, updates, layout_module, sys.modules[__name__], inspect.getmodule(family.build))
+    return "\n".join(inspect.getsource(module) for module in decisive if module is not None)

@@ -31,6 +31,7 @@ class TaskSpec:
         patience: stop a trial after this many epochs without a better validation error; None: never.
         trainer: ``"reference"`` or ``"cohort"``.
         clock: ``"measured"`` or ``"modelled"``.
+        compiled: whether cohorts train with compiled steps; decided once in a study.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; ``"auto"`` is resolved before.
         threads: intra-operation threads of the training process.
     """
@@ -47,6 +48,7 @@ class TaskSpec:
     patience: int | None = None
     trainer: Literal["reference", "cohort"] = "reference"
     clock: Literal["measured", "modelled"] = "measured"
+    compiled: bool = False
     device: str = "cpu"
     threads: int = 1
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
+from typing import TypeVar
 
 import torch
 
@@ -13,18 +13,16 @@ from hpbench.seeding import Stream, training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
 from hpbench.tasks.datasets.splits import split
+from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.data import DeviceSplit
+from hpbench.tasks.training.lanes import Advance, Lane
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
 from hpbench.trial import Evaluation, Request, RunKey, Status
 
 __all__ = ["NetworkTask", "build_task"]
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """A training state that a strategy may want to continue."""
-
-    state: ReferenceState
+State = TypeVar("State", ReferenceState, Lane)
 
 
 class NetworkTask(Task):
@@ -48,7 +46,7 @@ class NetworkTask(Task):
         self.device = usable_device(spec.device)
         torch.set_num_threads(spec.threads)
         self._splits: dict[int, DeviceSplit] = {}
-        self._kept: dict[tuple[RunKey, int], _Kept] = {}
+        self._kept: dict[tuple[RunKey, int], ReferenceState | Lane] = {}
         self._trainer = ReferenceTrainer(
             self.family,
             n_classes=self.dataset.n_classes,
@@ -56,10 +54,32 @@ class NetworkTask(Task):
             device=self.device,
             patience=spec.patience,
         )
+        self._cohorts: CohortTrainer | None = None
+        if spec.trainer == "cohort" and self.family.cohort:
+            self._cohorts = CohortTrainer(
+                self.family,
+                input_shape=self.dataset.shape,
+                n_classes=self.dataset.n_classes,
+                full_epochs=spec.epochs,
+                device=self.device,
+                patience=spec.patience,
+                compiled=spec.compiled,
+            )
 
     def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
         """Train and evaluate every request; see ``Task.evaluate``."""
-        return [self._alone(request) for request in requests]
+        if self._cohorts is None:
+            return [self._alone(request) for request in requests]
+        try:
+            return self._together(self._cohorts, requests)
+        except torch.OutOfMemoryError as error:
+            message = str(error)
+        self._recover_memory()
+        if len(requests) == 1:
+            return [Evaluation(Status.OUT_OF_MEMORY, message=message)]
+        # Company changes no bits, so smaller cohorts give what the large one would have given.
+        half = len(requests) // 2
+        return [*self.evaluate(requests[:half]), *self.evaluate(requests[half:])]
 
     def forget(self, requests: Sequence[Request]) -> None:
         """Drop the kept states of these trials."""
@@ -89,6 +109,34 @@ class NetworkTask(Task):
         number = request.number if self.spec.training_seeds == "per_trial" else None
         return training_stream(self.spec.root_seed, self.name, request.run.repetition, number)
 
+    def _together(self, trainer: CohortTrainer, requests: Sequence[Request]) -> list[Evaluation]:
+        """Return what the cohort trainer makes of all requests."""
+        work = []
+        for request in requests:
+            data, stream = self.data(request.run.repetition), self.stream(request)
+            config = self.space.complete(request.config)
+            if request.parent is None:
+                lane = trainer.start(config, data, stream)
+            else:
+                lane = trainer.continued(self._parent(request, Lane), config, data, stream)
+            work.append(Advance(lane, data, stream, request.epochs))
+        begun = [item.lane.epochs for item in work]
+        trainer.advance(work)
+        for request, item in zip(requests, work, strict=True):
+            if request.keep:
+                self._kept[request.run, request.number] = item.lane
+        return [
+            item.lane.outcome.evaluation(
+                epochs_from=epochs_from, train_seconds=0.0, evaluate_seconds=0.0, patience=self.spec.patience
+            )
+            for item, epochs_from in zip(work, begun, strict=True)
+        ]
+
+    def _recover_memory(self) -> None:
+        """Give memory back to the device, outside the except block whose traceback held the tensors."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def _alone(self, request: Request) -> Evaluation:
         """Return what the reference trainer makes of one request."""
         begun = perf_counter()
@@ -96,25 +144,23 @@ class NetworkTask(Task):
             return self._train(request)
         except torch.OutOfMemoryError as error:
             message = str(error)
-        # Outside the except block, where the traceback no longer holds the tensors that filled the memory.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._recover_memory()
         return Evaluation(Status.OUT_OF_MEMORY, train_seconds=perf_counter() - begun, message=message)
 
-    def _parent(self, request: Request) -> ReferenceState:
+    def _parent(self, request: Request, kind: type[State]) -> State:
         """Return the kept state that ``request`` continues.
 
         Raises:
             UsageError: it is not there.
         """
         kept = self._kept.get((request.run, request.parent)) if request.parent is not None else None
-        if kept is None:
+        if not isinstance(kept, kind):
             raise UsageError(
                 f"trial {request.number} of {request.run} continues trial {request.parent}, whose training state "
                 "is not kept: it failed before it was trained, was asked for without `keep`, or was forgotten. "
                 "Continue a finished trial that was asked for with `keep = True`."
             )
-        return kept.state
+        return kept
 
     def _train(self, request: Request) -> Evaluation:
         data, stream = self.data(request.run.repetition), self.stream(request)
@@ -122,11 +168,11 @@ class NetworkTask(Task):
         if request.parent is None:
             state = self._trainer.start(config, data, stream)
         else:
-            state = self._trainer.continued(self._parent(request), config, data, stream)
+            state = self._trainer.continued(self._parent(request, ReferenceState), config, data, stream)
         epochs_from = state.epochs
         train_seconds, evaluate_seconds = self._trainer.advance(state, data, stream, request.epochs)
         if request.keep:
-            self._kept[request.run, request.number] = _Kept(state)
+            self._kept[request.run, request.number] = state
         return state.outcome.evaluation(
             epochs_from=epochs_from,
             train_seconds=train_seconds,

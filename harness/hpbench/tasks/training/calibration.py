@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
 from time import perf_counter
 
-import torch
+from torch import Tensor, nn
 
 from hpbench.seeding import Stream
 from hpbench.space import SearchSpace
 from hpbench.tasks.networks.base import NetworkFamily
 from hpbench.tasks.training.costs import StepCost
 from hpbench.tasks.training.data import DeviceSplit
-from hpbench.tasks.training.reference import ReferenceTrainer, score
+from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer, score
 from hpbench.trial import Config, Value
 
-__all__ = ["calibrate", "config_of", "retrain"]
+__all__ = ["Calibrator", "config_of", "retrain"]
 
-_BLOCKS = 4
+_BLOCKS = 5
 _STEPS = 4
-_WARM_UP = 1
 _RATE, _DROPOUT, _L1 = 1e-6, 0.25, 1e-6
 _STREAM = Stream(("calibration",))
+_NOT_SCORED = ("batch_size", "optimizer", "dropout", "l1")
 
 
 def config_of(family: NetworkFamily, space: SearchSpace, signature: str) -> dict[str, Value]:
@@ -38,39 +39,89 @@ def config_of(family: NetworkFamily, space: SearchSpace, signature: str) -> dict
     return {**config, **given, "learning_rate": _RATE}
 
 
-def calibrate(trainer: ReferenceTrainer, config: Config, data: DeviceSplit) -> StepCost:
-    """Return what ``config`` costs: the median of several blocks of steps, after a warm-up.
+class Calibrator:
+    """Measures signatures of one task, one after the other.
 
-    A block is an epoch of ``trainer`` on the first few batches, so the path is the one that a trial
-    takes, with everything that an epoch does once.
+    Making one runs a step and an evaluation that are not counted, so that what torch does once in a
+    process is charged to nobody. Scoring depends on the network alone, so it is measured once for all
+    signatures that share a network.
 
     Args:
-        trainer: for the task.
-        config: complete.
-        data: of any repetition.
+        trainer: the task's reference trainer.
+        space: of the task.
+        data: of any repetition; all have the same sizes.
     """
-    alone = ReferenceTrainer(
-        trainer.family,
-        n_classes=trainer.n_classes,
-        full_epochs=_BLOCKS + _WARM_UP,
-        device=trainer.device,
-        patience=None,
-    )
-    state = alone.start(config, data, _STREAM)
-    batch = state.recipe.batch_size
-    steps = min(_STEPS, data.n_train // batch)
-    few = replace(
-        data, train_inputs=data.train_inputs[: steps * batch], train_targets=data.train_targets[: steps * batch]
-    )
-    trained: list[float] = []
-    scored: dict[str, list[float]] = {"val": [], "test": []}
-    for _ in range(_WARM_UP + _BLOCKS):
-        seconds, _both = alone.advance(state, few, _STREAM, state.epochs + 1)
-        trained.append(seconds / steps)
-    for _ in range(_BLOCKS):
-        scored["val"].append(_scoring(alone, state.module, data.val_inputs, data.val_targets))
-        scored["test"].append(_scoring(alone, state.module, data.test_inputs, data.test_targets))
-    return StepCost(median(trained[_WARM_UP:]), median(scored["val"]), median(scored["test"]))
+
+    def __init__(self, trainer: ReferenceTrainer, space: SearchSpace, data: DeviceSplit) -> None:
+        self._trainer = ReferenceTrainer(
+            trainer.family,
+            n_classes=trainer.n_classes,
+            full_epochs=trainer.full_epochs,
+            device=trainer.device,
+            patience=None,
+        )
+        self._space = space
+        self._data = data
+        self._scoring: dict[str, tuple[float, float]] = {}
+        state = self._start(space.complete(space.default_config()))
+        self._steps(state)
+        self._scores(state.module)
+
+    def cost(self, signature: str) -> StepCost:
+        """Return what ``signature`` costs: the median of several timed blocks of steps, after a warm-up."""
+        state = self._start(config_of(self._trainer.family, self._space, signature))
+        step = self._steps(state)
+        shape = {name: value for name, value in json.loads(signature).items() if name not in _NOT_SCORED}
+        key = json.dumps(shape)
+        if key not in self._scoring:
+            self._scoring[key] = self._scores(state.module)
+        return StepCost(step, *self._scoring[key])
+
+    def _start(self, config: Config) -> ReferenceState:
+        return self._trainer.start(config, self._data, _STREAM)
+
+    def _steps(self, state: ReferenceState) -> float:
+        """Return the seconds of one step.
+
+        A block is an epoch of the reference trainer on the first few batches, with everything that an
+        epoch does once; a single example is scored after it, which is not counted.
+        """
+        data, batch = self._data, state.recipe.batch_size
+        count = min(_STEPS, data.n_train // batch)
+        few = replace(
+            data,
+            train_inputs=data.train_inputs[: count * batch],
+            train_targets=data.train_targets[: count * batch],
+            val_inputs=data.val_inputs[:1],
+            val_targets=data.val_targets[:1],
+            test_inputs=data.test_inputs[:1],
+            test_targets=data.test_targets[:1],
+        )
+
+        def block() -> float:
+            return self._trainer.advance(state, few, _STREAM, state.epochs + 1)[0]
+
+        return _typical(block) / count
+
+    def _scores(self, module: nn.Module) -> tuple[float, float]:
+        """Return the seconds of scoring the validation and the test part."""
+        data = self._data
+        return (
+            _typical(lambda: self._timed(module, data.val_inputs, data.val_targets)),
+            _typical(lambda: self._timed(module, data.test_inputs, data.test_targets)),
+        )
+
+    def _timed(self, module: nn.Module, inputs: Tensor, targets: Tensor) -> float:
+        """Return the seconds of scoring one part; its figures are plain numbers, so the device is done then."""
+        begun = perf_counter()
+        score(module, inputs, targets)
+        return perf_counter() - begun
+
+
+def _typical(block: Callable[[], float]) -> float:
+    """Return the median of several blocks' seconds; the first block is a warm-up."""
+    block()
+    return median(block() for _ in range(_BLOCKS))
 
 
 def retrain(
@@ -79,20 +130,3 @@ def retrain(
     """Return the seconds that ``trainer`` takes to train and evaluate a trial alone, as the clock shows them."""
     state = trainer.start(config, data, stream)
     return sum(trainer.advance(state, data, stream, epochs))
-
-
-def _scoring(
-    trainer: ReferenceTrainer, module: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor
-) -> float:
-    """Return the seconds of scoring one part."""
-    _wait(trainer.device)
-    begun = perf_counter()
-    score(module, inputs, targets)
-    _wait(trainer.device)
-    return perf_counter() - begun
-
-
-def _wait(device: torch.device) -> None:
-    """Wait until the device has finished what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

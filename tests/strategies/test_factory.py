@@ -81,7 +81,7 @@ def test_options_are_described_in_the_order_of_the_signature() -> None:
 def test_given_options_replace_the_defaults() -> None:
     resolved = resolved_options("genetic", {"elites": 2})
     assert resolved["elites"] == 2
-    assert resolved["tournament_size"] == 3
+    assert resolved["tournament_size"] == 2
 
 
 @pytest.mark.parametrize(

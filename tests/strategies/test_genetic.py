@@ -27,7 +27,7 @@ def best(strategy: Any, trials: int) -> float:
     return min(smooth_error(MIXED, item.config) for item in drive(strategy, MIXED, 3, trials, never))
 
 
-@pytest.mark.parametrize(("budget", "size"), [(None, 10), (5, 4), (20, 5), (30, 7), (50, 10), (1000, 10)])
+@pytest.mark.parametrize(("budget", "size"), [(None, 20), (5, 4), (20, 5), (30, 7), (50, 12), (1000, 20)])
 def test_the_default_population_is_a_quarter_of_the_budget(budget: int | None, size: int) -> None:
     assert default_population_size(budget) == size
 
@@ -40,8 +40,8 @@ def test_the_first_generation_is_drawn_as_random_search_draws() -> None:
 
 def test_it_beats_random_search_on_a_smooth_function() -> None:
     wins = sum(
-        best(genetic(seed=seed, budget=60), 60)
-        < best(RandomStrategy(MIXED, full_epochs=3, seed=seed, budget_trials=60), 60)
+        best(genetic(seed=seed, budget=120), 120)
+        < best(RandomStrategy(MIXED, full_epochs=3, seed=seed, budget_trials=120), 120)
         for seed in range(20)
     )
     assert wins >= 15

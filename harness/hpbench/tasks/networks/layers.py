@@ -91,7 +91,7 @@ def mix32(state: Tensor) -> Tensor:
 class Dropout(nn.Module):
     """Dropout whose mask is a hash of (seed, layer, element): equal on every device, in any company.
 
-    The element's coordinates are hashed one by one, so a unit
+    Each of the element's coordinates has a multiplier of its own, so a unit
     keeps its mask when the layer is padded with further units.
 
     Attributes:

@@ -94,7 +94,7 @@ class EpochFeed:
         rows = [
             step_coefficients(
                 item.lane.recipe,
-                first=item.lane.steps,
+                first=item.lane.epochs * self.steps,
                 count=self.steps,
                 total=full_epochs * self.steps,
                 moments=item.lane.moments,

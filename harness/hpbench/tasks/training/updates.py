@@ -45,7 +45,7 @@ def step_coefficients(
 
     Args:
         recipe: the lane's hyperparameters.
-        first: steps that the lane has taken, which places it on its schedule.
+        first: the lane's place on its schedule, in steps of its present batch size.
         count: steps to come.
         total: steps of the full fidelity, over which the schedule runs.
         moments: steps since the optimiser's moments were zero, for Adam's bias corrections.

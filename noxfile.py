@@ -84,6 +84,13 @@ def bench(session: nox.Session) -> None:
     session.run("pytest", "-o", options, "--benchmark-only", *session.posargs, env=ONE_THREAD)
 
 
+@nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """Check and time a CUDA device with this machine's own Python and torch (2.6 or newer), installing nothing."""
+    environment = {**ONE_THREAD, "PYTHONPATH": "harness", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    session.run("python", "tests/gpu/check_device.py", *session.posargs, env=environment)
+
+
 @nox.session
 def figures(session: nox.Session) -> None:
     """Run a suite and rebuild its tables and figures from the store: ``nox -s figures -- suites/small.toml``."""

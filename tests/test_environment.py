@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,7 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 from hpbench import environment
-from hpbench.environment import describe, describe_torch, library_version, resolve_device, worker_environment
+from hpbench.environment import (
+    describe,
+    describe_torch,
+    find_compiler,
+    library_version,
+    resolve_device,
+    worker_environment,
+)
 from hpbench.errors import UsageError
 
 
@@ -111,3 +119,13 @@ def test_the_answer_of_torch_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "library_version", lambda _: "2.13.0")
     monkeypatch.setattr(environment, "_PROBE", "print('a warning'); print(2)")
     assert resolve_device("cuda:1") == "cuda:1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "program"), [("no-such-compiler", "no-such-compiler"), ("sh -c", "sh"), ("", "g++")]
+)
+def test_the_compiler_is_the_one_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, variable: str, program: str
+) -> None:
+    monkeypatch.setenv("CXX", variable)
+    assert find_compiler() == shutil.which(program)

@@ -8,11 +8,33 @@ import pytest
 
 from hpbench.errors import UsageError
 from hpbench.executors.local import LocalExecutor
-from hpbench.executors.recovery import Death, Event, Incident, ShardProgress, blame, how_it_ended
-from hpbench.executors.worker import load_factory
-from hpbench.jobs import Announcement, Ended, Finished
+from hpbench.executors.recovery import (
+    ClockProgress,
+    Death,
+    Event,
+    Incident,
+    ShardProgress,
+    blame,
+    how_it_ended,
+)
+from hpbench.executors.worker import load_factory, serve_clock
+from hpbench.jobs import (
+    Announcement,
+    Calibrated,
+    CalibrationJob,
+    Checked,
+    CheckJob,
+    Done,
+    Ended,
+    Finished,
+    Message,
+    Uncalibrated,
+    Unchecked,
+)
 from hpbench.study import RunState
-from hpbench.trial import Evaluation, Record, RunKey, Status
+from hpbench.tasks.base import Task
+from hpbench.tasks.training.costs import StepCost
+from hpbench.trial import Evaluation, Record, Request, RunKey, Status
 
 A, B = RunKey("task0", "fake-adaptive", 0), RunKey("task0", "fake-adaptive", 1)
 
@@ -135,6 +157,81 @@ def test_an_executor_that_was_stopped_gives_out_nothing(fake: ModuleType) -> Non
     executor.stop(within_seconds=1.0)
     assert not executor.busy
     executor.close()
+
+
+def clock_job(fake: ModuleType, *signatures: str, behaviour: str = "plain") -> CalibrationJob:
+    """Return a calibration of a fake task."""
+    return CalibrationJob(fake.shard_of(fake.suite_of(behaviour=behaviour)).spec, signatures)
+
+
+def served(fake: ModuleType, job: CalibrationJob | CheckJob, *, rounds: int = 10**6) -> list[Message]:
+    """Return what a worker sends of a job, stopped after some rounds."""
+    messages: list[Message] = []
+    left = iter(range(rounds))
+    serve_clock(job, fake.FakeTask(job.spec), messages.append, lambda: next(left, None) is None)
+    return messages
+
+
+def test_calibrations_are_sent_some_at_a_time(fake: ModuleType) -> None:
+    names = [f"s{number}" for number in range(70)]
+    *sent, done = served(fake, clock_job(fake, *names))
+    assert done == Done()
+    assert [len(item.costs) for item in sent if isinstance(item, Calibrated)] == [32, 32, 6]
+    assert [name for item in sent if isinstance(item, Calibrated) for name in item.costs] == names
+
+
+def test_a_calibration_that_is_stopped_keeps_what_it_has(fake: ModuleType) -> None:
+    sent, done = served(fake, clock_job(fake, *"abcdef"), rounds=2)
+    assert isinstance(sent, Calibrated)
+    assert (list(sent.costs), done) == (list("abc"), Done())
+
+
+def test_a_calibration_that_fails_says_where_and_why(fake: ModuleType) -> None:
+    failed, done = served(fake, clock_job(fake, "a", "b", behaviour="uncalibratable"))
+    assert isinstance(failed, Uncalibrated)
+    assert failed.reason.startswith("a cannot be calibrated: RuntimeError: no clock here")
+    assert done == Done()
+
+
+@pytest.mark.parametrize(("rounds", "expected"), [(99, [0, 1, 2]), (1, [0])])
+def test_a_check_measures_one_trial_after_the_other(
+    fake: ModuleType, rounds: int, expected: list[int]
+) -> None:
+    spec = clock_job(fake).spec
+    requests = tuple(Request(A, number, {}, 2) for number in range(3))
+    *sent, done = served(fake, CheckJob(spec, requests), rounds=rounds)
+    assert [item.request.number for item in sent if isinstance(item, Checked)] == expected
+    assert done == Done()
+
+
+def test_a_task_knows_no_modelled_clock_unless_it_says_so(fake: ModuleType) -> None:
+    class Plain(fake.FakeTask):  # type: ignore[misc, name-defined]
+        calibrate, measure = Task.calibrate, Task.measure
+
+    task = Plain(clock_job(fake).spec)
+    with pytest.raises(UsageError, match="'task0' cannot be calibrated for x; set clock = \"measured\""):
+        task.calibrate("x")
+    with pytest.raises(UsageError, match="'task0' cannot measure trial 4"):
+        task.measure(Request(A, 4, {}, 2))
+
+
+def test_a_calibration_that_kills_is_tried_once_more_with_what_is_left(fake: ModuleType) -> None:
+    progress = ClockProgress(clock_job(fake, "a", "b", "c"))
+    progress.note(Calibrated("task0", {"a": StepCost(1.0, 1.0, 1.0)}))
+    events, again = progress.died("killed by signal 9 (SIGKILL)")
+    assert (kinds(events), again) == ([Incident], True)
+    assert progress.job.signatures == ("b", "c")
+    progress.note(Calibrated("task0", {"b": StepCost(1.0, 1.0, 1.0)}))
+    assert progress.died("killed")[1]
+    (_, failed), again = progress.died("killed")
+    assert isinstance(failed, Uncalibrated)
+    assert not again
+    assert "two processes were killed while task 'task0' was calibrated, at c" in failed.reason
+
+
+def test_a_check_that_kills_is_given_up(fake: ModuleType) -> None:
+    progress = ClockProgress(CheckJob(clock_job(fake).spec, (Request(A, 0, {}, 2),)))
+    assert progress.died("killed") == ([Unchecked("task0", "a worker was killed")], False)
 
 
 def test_a_factory_is_found_by_name() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpbench import shards
+from hpbench.compilation import Steps
 from hpbench.errors import UsageError
-from hpbench.plan import Plan, estimate_seconds, make_plan, plan_shards, runs_in_shard
+from hpbench.plan import Plan, estimate_calibration, estimate_seconds, make_plan
+from hpbench.shards import plan_shards, run_bytes, runs_in_shard
 from hpbench.suite import Suite
 from hpbench.trial import RunKey
 
@@ -163,8 +167,73 @@ def test_shards_hold_every_run_once_and_only_runs_of_one_task(
     ("trainer", "workers", "expected"), [("reference", 2, 1), ("cohort", 2, 2), ("cohort", 3, 2)]
 )
 def test_only_cohorts_want_company(trainer: str, workers: int, expected: int) -> None:
-    suite = digits(trainer=trainer)
+    suite = digits(trainer=trainer, compile="never")
     assert runs_in_shard(make_plan(suite), suite, workers=workers) == {"digits-mlp": expected}
+
+
+@pytest.mark.parametrize(
+    ("repetitions", "workers", "expected"), [(10, 2, 5), (20, 2, 10), (3, 2, 3), (1, 2, 1)]
+)
+def test_every_worker_gets_two_shards_of_a_task_unless_runs_are_few(
+    repetitions: int, workers: int, expected: int
+) -> None:
+    suite = digits(trainer="cohort", compile="never", repetitions=repetitions)
+    assert runs_in_shard(make_plan(suite), suite, workers=workers) == {"digits-mlp": expected}
+
+
+def test_a_task_without_runs_has_a_shard_size_too() -> None:
+    suite = digits(
+        trainer="cohort",
+        compile="never",
+        tasks=[{"dataset": name, "network": "mlp", "epochs": 1} for name in ("iris", "wine")],
+    )
+    sizes = runs_in_shard(make_plan(suite, only="iris-mlp"), suite, workers=2)
+    assert sizes == {"iris-mlp": 2, "wine-mlp": 1}
+
+
+def test_a_family_that_declares_no_cohorts_is_planned_as_the_reference_trainer_runs_it() -> None:
+    suite = digits(trainer="cohort", compile="never", repetitions=20)
+    plan = make_plan(suite)
+    alone = replace(plan, steps={"digits-mlp": Steps("plain", "no cohorts")})
+    assert runs_in_shard(alone, suite, workers=2) == {"digits-mlp": 1}
+    run = plan.runs[0]
+    assert estimate_seconds(alone, suite)[run] > estimate_seconds(plan, suite)[run]
+
+
+def test_memory_bounds_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = digits(trainer="cohort", compile="never", repetitions=20)
+    one = run_bytes(suite, suite.tasks[0])
+    assert one == 1797 * 64 * 4
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 3 * one + 1)
+    assert runs_in_shard(make_plan(suite), suite, workers=2) == {"digits-mlp": 3}
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1)
+    assert runs_in_shard(make_plan(suite), suite, workers=2) == {"digits-mlp": 1}
+
+
+def test_kept_states_count(fake: ModuleType) -> None:
+    suite = Suite.of(fake.suite_of("fake-adaptive", "fake-resumes", budget={"trials": 50}))
+    forgetful = Suite.of(fake.suite_of("fake-adaptive", budget={"trials": 50}))
+    data = 60 * 4 * 4
+    assert run_bytes(forgetful, forgetful.tasks[0]) == data
+    assert run_bytes(suite, suite.tasks[0]) > data
+    longer = suite.replace(budget={"trials": 500})
+    states = run_bytes(suite, suite.tasks[0]) - data
+    assert run_bytes(longer, longer.tasks[0]) - data == 10 * states
+
+
+def test_a_modelled_clock_says_what_it_calibrates() -> None:
+    assert estimate_calibration(digits()) == {}
+    found = estimate_calibration(digits(clock="modelled"))["digits-mlp"]
+    assert found.signatures == 672
+    assert 1.0 < found.seconds < 60.0
+
+
+def test_how_steps_are_taken_follows_from_the_whole_suite_not_from_what_is_selected() -> None:
+    suite = digits("random", "sobol", trainer="cohort", repetitions=100, budget={"trials": 300})
+    whole, part = make_plan(suite), make_plan(suite, only="*/random/0")
+    assert whole.steps == part.steps
+    assert make_plan(digits()).steps["digits-mlp"].kind == "plain"
+    assert set(whole.as_dict()["steps"]["digits-mlp"]) == {"kind", "reason"}
 
 
 def test_a_plan_is_given_to_programs_as_json_values() -> None:

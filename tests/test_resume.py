@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from hpbench import runner
+from hpbench import runner, session
 from hpbench.errors import UsageError
 from hpbench.export import export_study
 from hpbench.store import RunState, Store
@@ -165,7 +165,7 @@ def test_another_device_torch_or_data_set_is_refused(
 def test_a_strategy_that_changed_its_mind_fails_its_runs_and_the_study_goes_on(
     fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(session, "_STOP_SECONDS", 0.2)
     for variable, name in ((fake.MARK, "mark"), (fake.DRIFT, "drift")):
         monkeypatch.setenv(variable, str(tmp_path / name))
     content = fake.suite_of("fake-drifting", "fake-adaptive", repetitions=1, behaviour="interrupt-and-hang")

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from hpbench import runner
+from hpbench import session
 from hpbench.errors import HpbenchError, LockedError, StoreError, UsageError
 from hpbench.lock import locked
 from hpbench.store import RunState, Store
@@ -337,7 +337,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
 def test_a_signal_ends_the_study_with_everything_reported_on_disk(
     fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str, number: int
 ) -> None:
-    monkeypatch.setattr(runner, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(session, "_STOP_SECONDS", 0.2)
     content = fake.suite_of("fake-adaptive", behaviour=behaviour, repetitions=1, budget={"trials": 5000})
     handler = signal.getsignal(number)
     summary, shown = fake.run(tmp_path / "r", content)

@@ -23,7 +23,22 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"canonical", "overrides", "registry", "space", "study", "trial"}),
     frozenset({"strategies", "tasks"}),
     frozenset({"clock", "schema", "store", "suite"}),
-    frozenset({"description", "driver", "executors", "export", "jobs", "lockstep", "plan", "runner"}),
+    frozenset(
+        {
+            "clockwork",
+            "compilation",
+            "description",
+            "driver",
+            "executors",
+            "export",
+            "jobs",
+            "lockstep",
+            "plan",
+            "runner",
+            "session",
+            "shards",
+        }
+    ),
     frozenset({"analysis", "testing"}),
     frozenset({"__main__", "cli"}),
 )

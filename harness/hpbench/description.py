@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpbench import __version__
+from hpbench.compilation import Steps
 from hpbench.environment import describe, library_version
 from hpbench.errors import UsageError
 from hpbench.plan import Plan
@@ -45,7 +46,7 @@ def describe_study(suite: Suite, text: str, plan: Plan, *, device: str, workers:
         suite_digest=suite.digest(),
         device=device,
         environment=describe(threads=suite.threads, workers=workers, libraries=libraries),
-        tasks={task.name: _describe_task(suite, task) for task in suite.tasks},
+        tasks={task.name: _describe_task(suite, task, plan.steps[task.name]) for task in suite.tasks},
         strategies=strategies,
         skipped=[asdict(refusal) for refusal in plan.refused],
         hpbench_version=__version__,
@@ -105,8 +106,8 @@ def _torch(info: StudyInfo) -> object:
     return info.environment.get("libraries", {}).get("torch")
 
 
-def _describe_task(suite: Suite, task: SuiteTask) -> dict[str, Any]:
-    """Return what a task is, with the sizes of its parts."""
+def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any]:
+    """Return what a task is, with the sizes of its parts and how its steps are taken."""
     dataset = datasets.load(task.dataset)
     parts = split(
         dataset,
@@ -129,6 +130,8 @@ def _describe_task(suite: Suite, task: SuiteTask) -> dict[str, Any]:
         "space": [describe_parameter(parameter) for parameter in space.parameters],
         "constants": dict(space.constants),
         "default": space.default_config(),
+        "steps": steps.kind,
+        "steps_reason": steps.reason,
     }
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,7 +21,14 @@ from typing import Any
 from hpbench import __version__
 from hpbench.errors import UsageError
 
-__all__ = ["describe", "describe_torch", "library_version", "resolve_device", "worker_environment"]
+__all__ = [
+    "describe",
+    "describe_torch",
+    "find_compiler",
+    "library_version",
+    "resolve_device",
+    "worker_environment",
+]
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -40,6 +49,12 @@ def library_version(distribution: str | None) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def find_compiler() -> str | None:
+    """Return the path of the C++ compiler: the one that ``$CXX`` names, or g++; None if there is none."""
+    words = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    return shutil.which(words[0])
 
 
 def describe(*, threads: int, workers: int, libraries: Iterable[str] = ()) -> dict[str, Any]:

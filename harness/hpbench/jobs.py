@@ -8,20 +8,29 @@ from typing import Any
 
 from hpbench.study import RunState
 from hpbench.tasks.base import TaskSpec
-from hpbench.trial import Config, Objective, Record, RunKey
+from hpbench.tasks.training.costs import StepCost
+from hpbench.trial import Config, Objective, Record, Request, RunKey
 
 __all__ = [
     "Allowance",
     "Announced",
     "Announcement",
+    "Calibrated",
+    "CalibrationJob",
+    "CheckJob",
+    "Checked",
+    "ClockJob",
     "Done",
     "Ended",
     "Finished",
     "Hello",
+    "Job",
     "Message",
     "Ready",
     "RunJob",
     "ShardJob",
+    "Uncalibrated",
+    "Unchecked",
     "Working",
 ]
 
@@ -80,6 +89,8 @@ class ShardJob:
         max_failures: failed trials in a row that end a run.
         ask_ahead: trials for which a strategy that does not adapt is asked at once.
         runs: in order.
+        n_train: training examples.
+        costs: signature → what it costs on the modelled clock; None: the clock is measured.
     """
 
     spec: TaskSpec
@@ -89,6 +100,28 @@ class ShardJob:
     max_failures: int
     ask_ahead: int
     runs: tuple[RunJob, ...]
+    n_train: int = 0
+    costs: Mapping[str, StepCost] | None = None
+
+
+@dataclass(frozen=True)
+class CalibrationJob:
+    """Signatures of one task that the reference trainer is to measure while nothing else trains."""
+
+    spec: TaskSpec
+    signatures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckJob:
+    """Finished trials of one task that are to be trained again, alone, and timed."""
+
+    spec: TaskSpec
+    requests: tuple[Request, ...]
+
+
+ClockJob = CalibrationJob | CheckJob
+Job = ShardJob | ClockJob
 
 
 @dataclass(frozen=True)
@@ -145,8 +178,52 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """What these signatures of a task cost."""
+
+    task: str
+    costs: Mapping[str, StepCost]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a finished trial took alone: seconds of training and evaluation, as the clock showed them."""
+
+    request: Request
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Uncalibrated:
+    """The task could not be calibrated, and why: its trials would have no seconds."""
+
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """The clock of the task could not be checked, and why; nothing depends on that."""
+
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Done:
-    """The shard is finished, or was stopped; the worker waits for the next one."""
+    """The job is finished, or was stopped; the worker waits for the next one."""
 
 
-Message = Hello | Ready | Working | Announced | Finished | Ended | Done
+Message = (
+    Hello
+    | Ready
+    | Working
+    | Announced
+    | Finished
+    | Ended
+    | Calibrated
+    | Uncalibrated
+    | Checked
+    | Unchecked
+    | Done
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from hpbench.clock import ModelledClock
 from hpbench.driver import RunDriver, attempt
 from hpbench.errors import UsageError
 from hpbench.faults import fault_point
@@ -12,7 +13,7 @@ from hpbench.jobs import Announced, Done, Ended, Finished, Message, ShardJob, Wo
 from hpbench.tasks.base import Task
 from hpbench.trial import Evaluation, Request, RunKey, Status
 
-__all__ = ["run_shard"]
+__all__ = ["Send", "Stopped", "run_shard"]
 
 Send = Callable[[Message], None]
 Stopped = Callable[[], bool]
@@ -42,6 +43,9 @@ class _Loop:
         self._task = task
         self._send = send
         self._stopped = stopped
+        self._clock = (
+            None if job.costs is None else ModelledClock(job.spec, n_train=job.n_train, costs=job.costs)
+        )
         self._drivers = [RunDriver(item, job) for item in job.runs]
         self._kept: dict[RunKey, dict[int, Request]] = {driver.run: {} for driver in self._drivers}
         self._said: set[RunKey] = set()
@@ -112,7 +116,10 @@ class _Loop:
         if len(answers) != len(requests):
             raise UsageError(f"the task answered {len(requests)} requests with {len(answers)} evaluations.")
         self._remember(requests)
-        return answers
+        clock = self._clock
+        if clock is None:
+            return answers
+        return [clock.charged(item.config, answer) for item, answer in zip(requests, answers, strict=True)]
 
     def _remember(self, requests: Sequence[Request]) -> None:
         """Note whose training states the task now holds."""

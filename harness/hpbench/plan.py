@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from hpbench.compilation import (
+    STEP_SECONDS,
+    UNKNOWN_STEP_SECONDS,
+    Steps,
+    decide_steps,
+    steps_per_epoch,
+    train_examples,
+)
+from hpbench.environment import find_compiler
 from hpbench.errors import UsageError
 from hpbench.seeding import strategy_stream
-from hpbench.space import Categorical, SearchSpace
 from hpbench.strategies import REGISTRY, Capability
 from hpbench.strategies.factory import create
 from hpbench.suite import Suite, SuiteStrategy, SuiteTask, space_of
-from hpbench.tasks import datasets
+from hpbench.tasks import networks
+from hpbench.tasks.training.costs import signatures_of
 from hpbench.trial import RunKey
 
-__all__ = ["Plan", "Refusal", "estimate_seconds", "make_plan", "plan_shards", "runs_in_shard"]
+__all__ = [
+    "Calibration",
+    "Plan",
+    "Refusal",
+    "estimate_calibration",
+    "estimate_seconds",
+    "make_plan",
+]
 
-_STEP_SECONDS = {
-    "logistic": 5e-4,
-    "mlp": 1.3e-3,
-    "cnn": 3e-3,
-    "transformer": 4.5e-3,
-    "rnn": 4e-3,
-    "resnet": 6e-3,
-}
-"""Typical seconds of one optimiser step of the reference trainer, small data, one thread."""
-
-_UNKNOWN_STEP_SECONDS = 3e-3
 _THINK_SECONDS = {"skopt-gp": 0.4, "skopt-forest": 0.2, "skopt-gbrt": 0.2}
 """Typical seconds of asking and telling, for strategies that fit a model at every trial."""
 
+_SPEED = {"plain": 1.0, "traced": 2.5, "compiled": 6.0}
+"""How many trials a mixed search space trains in the time of one of the reference trainer's."""
+
+_CALIBRATION_STEPS = 24
 _PATTERN_PARTS = 3
 
 
@@ -49,6 +57,14 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What the modelled clock of one task takes before anything trains, roughly."""
+
+    signatures: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is to be run.
 
@@ -58,12 +74,14 @@ class Plan:
         trials: task → full trainings that the budget of one run allows; None where seconds limit it.
             A strategy may end earlier (a grid that is finished).
         epochs: task → full fidelity.
+        steps: task → how its trials take their steps on this machine.
     """
 
     runs: tuple[RunKey, ...]
     refused: tuple[Refusal, ...]
     trials: Mapping[str, int | None]
     epochs: Mapping[str, int]
+    steps: Mapping[str, Steps] = field(default_factory=dict)
 
     def trials_of(self, run: RunKey) -> int | None:
         """Return how many trials a run has at most; None where only seconds are limited."""
@@ -92,22 +110,25 @@ class Plan:
             ],
             "trials_per_run": dict(self.trials),
             "epochs_per_trial": dict(self.epochs),
+            "steps": {task: {"kind": item.kind, "reason": item.reason} for task, item in self.steps.items()},
             "n_runs": len(self.runs),
             "n_trials": self.n_trials,
             "n_epochs": self.n_epochs,
         }
 
 
-def make_plan(suite: Suite, *, only: str | None = None) -> Plan:
+def make_plan(suite: Suite, *, only: str | None = None, device: str = "cpu") -> Plan:
     """Return what ``suite`` would run; every strategy is built once, so that bad options show now.
 
     Args:
         suite: the suite.
         only: a ``TASK/STRATEGY/REPETITION`` pattern in which ``*`` and ``?`` stand for anything; parts
             that are missing at the end stand for everything.
+        device: where the study would train.
 
     Raises:
-        UsageError: every pairing is refused, ``only`` matches nothing, or an option is impossible.
+        UsageError: every pairing is refused, ``only`` matches nothing, an option is impossible, or steps
+            are to be compiled and there is no compiler.
     """
     refused = [
         refusal
@@ -122,46 +143,23 @@ def make_plan(suite: Suite, *, only: str | None = None) -> Plan:
         raise UsageError(
             f"suite {suite.name!r} has no pairing of a task and a strategy that can work:\n{reasons}"
         )
+    compiler = find_compiler()
     return Plan(
         runs=tuple(_selected(suite, runs, only)),
         refused=tuple(refused),
         trials={task.name: suite.budget_trials(task) for task in suite.tasks},
         epochs={task.name: task.epochs for task in suite.tasks},
+        steps={
+            task.name: decide_steps(
+                suite,
+                task,
+                n_runs=sum(run.task == task.name for run in runs),
+                compiler=compiler,
+                device=device,
+            )
+            for task in suite.tasks
+        },
     )
-
-
-def plan_shards(
-    plan: Plan, costs: Mapping[RunKey, float], *, runs_per_shard: Mapping[str, int]
-) -> list[tuple[RunKey, ...]]:
-    """Return the runs in groups of one task, the most expensive group first, so that no long one is left last.
-
-    How runs are grouped changes no result, only how soon it is there.
-
-    Args:
-        plan: what is to be run.
-        costs: expected seconds of every run, at least those of ``plan``.
-        runs_per_shard: task → the largest group.
-    """
-    by_task: dict[str, list[RunKey]] = {}
-    for run in plan.runs:
-        by_task.setdefault(run.task, []).append(run)
-    shards: list[tuple[RunKey, ...]] = []
-    for task, runs in by_task.items():
-        size = max(1, runs_per_shard[task])
-        shards += [tuple(runs[begin : begin + size]) for begin in range(0, len(runs), size)]
-    return sorted(shards, key=lambda shard: -sum(costs[run] for run in shard))
-
-
-def runs_in_shard(plan: Plan, suite: Suite, *, workers: int) -> dict[str, int]:
-    """Return, for each task, how many runs a worker takes at once.
-
-    The reference trainer gains nothing from company, so one run at a time keeps workers busy and
-    progress flowing. Cohorts want as many runs as there are, shared out evenly among the workers.
-    """
-    counts = {task.name: sum(run.task == task.name for run in plan.runs) for task in suite.tasks}
-    if suite.trainer == "reference":
-        return dict.fromkeys(counts, 1)
-    return {task: max(1, math.ceil(count / workers)) for task, count in counts.items()}
 
 
 def estimate_seconds(plan: Plan, suite: Suite) -> dict[RunKey, float]:
@@ -171,33 +169,36 @@ def estimate_seconds(plan: Plan, suite: Suite) -> dict[RunKey, float]:
     of three away. Data sets are loaded to be counted.
     """
     cells = {(run.task, run.strategy) for run in plan.runs}
-    costs = {cell: _run_seconds(suite, suite.task(cell[0]), suite.strategy(cell[1])) for cell in cells}
+    costs = {
+        (task, strategy): _run_seconds(
+            suite, suite.task(task), suite.strategy(strategy), plan.steps[task].kind
+        )
+        for task, strategy in cells
+    }
     return {run: costs[run.task, run.strategy] for run in plan.runs}
 
 
-def _run_seconds(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> float:
+def estimate_calibration(suite: Suite) -> dict[str, Calibration]:
+    """Return what the modelled clock measures for each task, and a rough guess of the seconds; else nothing."""
+    if suite.clock == "measured":
+        return {}
+    found = {}
+    for task in suite.tasks:
+        family, n_train = networks.REGISTRY.get(task.network), int(train_examples(suite, task))
+        count = len(signatures_of(family, space_of(task), n_train))
+        seconds = count * _CALIBRATION_STEPS * STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS)
+        found[task.name] = Calibration(count, seconds)
+    return found
+
+
+def _run_seconds(suite: Suite, task: SuiteTask, strategy: SuiteStrategy, steps: str) -> float:
     """Return a guess of what one run costs."""
     trials = suite.budget_trials(task)
     if trials is None:
         return suite.budget.seconds or 0.0
-    examples = len(datasets.load(task.dataset).targets)
-    train = examples * (1.0 - suite.validation.fraction - suite.test_fraction)
-    steps = task.epochs * _steps_per_epoch(space_of(task), train)
-    training = steps * _STEP_SECONDS.get(task.network, _UNKNOWN_STEP_SECONDS)
+    count = task.epochs * steps_per_epoch(space_of(task), train_examples(suite, task))
+    training = count * STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS) / _SPEED[steps]
     return trials * (training + _THINK_SECONDS.get(strategy.use, 0.0))
-
-
-def _steps_per_epoch(space: SearchSpace, examples: float) -> float:
-    """Return the mean number of batches over the batch sizes that may occur."""
-    if "batch_size" in space.constants:
-        sizes: Sequence[float] = [float(space.constants["batch_size"])]
-    elif "batch_size" in space.names:
-        parameter = space["batch_size"]
-        values = parameter.choices if isinstance(parameter, Categorical) else parameter.levels(3)
-        sizes = [float(value) for value in values]
-    else:
-        sizes = [32.0]
-    return sum(math.ceil(examples / size) for size in sizes) / len(sizes)
 
 
 def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal | None:

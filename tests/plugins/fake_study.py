@@ -27,6 +27,7 @@ from hpbench.tasks.datasets import REGISTRY as DATASETS
 from hpbench.tasks.datasets import Dataset
 from hpbench.tasks.networks import REGISTRY as NETWORKS
 from hpbench.tasks.networks import NetworkFamily
+from hpbench.tasks.training.costs import StepCost
 from hpbench.trial import Evaluation, Proposal, Record, Request, RunKey, Status, Trial
 
 BEHAVIOURS = (
@@ -47,6 +48,12 @@ BEHAVIOURS = (
     "interrupt-parent",
     "interrupt-and-hang",
     "unbuildable",
+    "uncalibratable",
+    "kill-calibrating",
+    "kill-calibrating-once",
+    "interrupt-calibrating",
+    "unmeasurable",
+    "kill-measuring",
 )
 GUILTY = 3
 """The number of the trial that misbehaves, in every repetition."""
@@ -190,6 +197,27 @@ class FakeTask(Task):
 
     def forget(self, requests: Sequence[Request]) -> None:
         self.forgotten += [(str(request.run), request.number) for request in requests]
+
+    def calibrate(self, signature: str) -> StepCost:
+        if self.behaviour == "uncalibratable":
+            raise RuntimeError("no clock here")
+        if self.behaviour == "kill-calibrating":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.behaviour == "kill-calibrating-once" and not Path(os.environ[MARK]).exists():
+            Path(os.environ[MARK]).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.behaviour == "interrupt-calibrating" and not Path(os.environ[MARK]).exists():
+            Path(os.environ[MARK]).touch()
+            os.kill(os.getppid(), signal.SIGINT)
+            threading.Event().wait()
+        return StepCost(0.001, 0.01 + len(signature) / 1e9, 0.02)
+
+    def measure(self, request: Request) -> float:
+        if self.behaviour == "unmeasurable":
+            raise RuntimeError("no stopwatch here")
+        if self.behaviour == "kill-measuring":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0.1 + request.number / 1000
 
     def _one(self, request: Request) -> Evaluation:
         if request.parent is not None and (str(request.run), request.parent) not in self.states:

@@ -54,6 +54,23 @@ def test_defaults() -> None:
     assert suite.tasks[0].patience is None
 
 
+@pytest.mark.parametrize(("trainer", "clock"), [("reference", "measured"), ("cohort", "modelled")])
+def test_the_clock_by_default_is_the_one_that_the_trainer_can_keep(trainer: str, clock: str) -> None:
+    assert make(trainer=trainer).clock == clock
+    assert make(trainer=trainer).digest() == make(trainer=trainer, clock=clock).digest()
+
+
+def test_cohorts_cannot_be_measured_but_the_reference_trainer_can_be_modelled() -> None:
+    assert "no seconds of their own" in problem(trainer="cohort", clock="measured")
+    assert make(trainer="reference", clock="modelled").clock == "modelled"
+
+
+def test_whether_to_compile() -> None:
+    assert make().compile == "auto"
+    assert "`compile` must be 'auto', 'never' or 'always', got \"sometimes\"" in problem(compile="sometimes")
+    assert "`compile` must be" in problem(compile=True)
+
+
 def test_names_and_labels_by_default() -> None:
     suite = make()
     assert [task.name for task in suite.tasks] == ["iris-mlp", "images"]
@@ -217,6 +234,8 @@ def test_the_digest_ignores_how_the_file_is_written() -> None:
         {"budget": {"trials": 4}},
         {"budget": {"epochs": 12}},
         {"objective": "loss"},
+        {"clock": "modelled"},
+        {"compile": "never"},
         {"description": "x"},
         {"tasks": [TASK]},
         {"tasks": list(reversed(CONTENT["tasks"]))},
@@ -229,13 +248,16 @@ def test_the_digest_notices_every_change(changes: dict[str, Any]) -> None:
 
 def test_the_digest_is_that_of_every_study() -> None:
     """A new key with a default changes it, so that older studies cannot be continued: not by accident."""
-    assert make(tasks=[TASK]).digest() == "fb8b0f943759392e14432917177761cb9388c0686cb107c54ce86219ab4e775d"
+    assert make(tasks=[TASK]).digest() == "988f5e61824fb649e82c2e78cdd84ab7a491619c0529b9d749b3b09e7b2bdd46"
 
 
 def test_replacing_changes_one_thing_and_checks_again() -> None:
     changed = make().replace(trainer="cohort", repetitions=5)
     assert (changed.trainer, changed.repetitions) == ("cohort", 5)
+    assert changed.clock == "modelled"
     assert changed.replace(trainer="reference", repetitions=2) == make()
+    assert make(clock="modelled").replace(trainer="cohort").clock == "modelled"
+    assert make(trainer="cohort").replace(trainer="reference", clock="modelled").clock == "modelled"
     with pytest.raises(SuiteError, match=r"`trainer` must be 'reference' or 'cohort', got \"fast\""):
         make().replace(trainer="fast")
     with pytest.raises(SuiteError, match="unknown key 'trainr'"):
@@ -307,7 +329,8 @@ SUITES = st.fixed_dictionaries(
         "schema": st.just(1),
         "description": st.text(st.characters(exclude_categories=("Cs",)), max_size=200),
         "trainer": st.sampled_from(["reference", "cohort"]),
-        "clock": st.sampled_from(["measured", "modelled"]),
+        "clock": st.just("modelled"),
+        "compile": st.sampled_from(["auto", "never", "always"]),
         "objective": st.sampled_from(["error", "loss"]),
         "threads": st.integers(1, 64),
         "test_fraction": st.floats(0.01, 0.5),

@@ -10,7 +10,7 @@ import click
 from hpbench.cli import options
 
 if TYPE_CHECKING:
-    from hpbench.plan import Plan
+    from hpbench.plan import Calibration, Plan
     from hpbench.suite import Suite
 
 __all__ = ["plan"]
@@ -33,26 +33,30 @@ def plan(
     """
     import json
 
-    from hpbench.plan import estimate_seconds, make_plan
+    from hpbench.plan import estimate_calibration, estimate_seconds, make_plan
     from hpbench.suite import load_suite
 
     del plugins  # they are loaded already
     found, _ = load_suite(suite)
     made = make_plan(found, only=only)
     seconds = {str(run): cost for run, cost in estimate_seconds(made, found).items()}
+    clocks = estimate_calibration(found)
     content = content_of(
-        found, made, seconds, workers=options.resolve_workers(workers, threads=found.threads)
+        found, made, seconds, clocks, workers=options.resolve_workers(workers, threads=found.threads)
     )
     click.echo(json.dumps(content, indent=2) if as_json else text_of(content))
 
 
-def content_of(suite: Suite, plan: Plan, seconds: dict[str, float], *, workers: int) -> dict[str, Any]:
+def content_of(
+    suite: Suite, plan: Plan, seconds: dict[str, float], clocks: dict[str, Calibration], *, workers: int
+) -> dict[str, Any]:
     """Return the plan as JSON values: one entry a cell, the refused pairings, the totals.
 
     Args:
         suite: what is planned.
         plan: its runs.
         seconds: guessed seconds of each run, by the run's name.
+        clocks: what has to be calibrated before, by task; nothing where the clock is measured.
         workers: processes that would share the work.
     """
     cells: dict[tuple[str, str], dict[str, Any]] = {}
@@ -64,6 +68,7 @@ def content_of(suite: Suite, plan: Plan, seconds: dict[str, float], *, workers: 
         cell["runs"] += 1
         cell["seconds"] += seconds[str(run)]
     alone = sum(seconds.values())
+    calibrating = sum(item.seconds for item in clocks.values())
     return {
         "suite": suite.name,
         "digest": suite.digest(),
@@ -79,7 +84,16 @@ def content_of(suite: Suite, plan: Plan, seconds: dict[str, float], *, workers: 
         "epochs": plan.n_epochs,
         "seconds": alone,
         "workers": workers,
-        "wall_seconds": alone / min(workers, len(plan.runs)),
+        "wall_seconds": alone / min(workers, len(plan.runs)) + calibrating,
+        "tasks": {
+            task: {
+                "steps": steps.kind,
+                "steps_reason": steps.reason,
+                "signatures": clocks[task].signatures if task in clocks else 0,
+                "calibration_seconds": clocks[task].seconds if task in clocks else 0.0,
+            }
+            for task, steps in plan.steps.items()
+        },
     }
 
 
@@ -107,8 +121,26 @@ def text_of(content: dict[str, Any]) -> str:
         "",
         table(header, rows, right=(2, 3, 4, 5)),
         "",
+        *_task_lines(content),
         *(f"{clean(item['reason'])} Skipped." for item in content["refused"]),
         f"{content['runs']} runs, {trials}.",
         f"About {duration(content['wall_seconds'])} with {content['workers']} workers, a rough guess.",
     ]
     return "\n".join(lines)
+
+
+def _task_lines(content: dict[str, Any]) -> list[str]:
+    """Return how each task is trained and what its clock takes; nothing where both go without saying."""
+    from hpbench.cli.text import clean, duration
+
+    lines = []
+    for name, task in content["tasks"].items():
+        parts = []
+        if content["trainer"] != "reference":
+            parts.append(f"{task['steps']} steps ({task['steps_reason']})")
+        if task["signatures"]:
+            count = f"{task['signatures']} signatures"
+            parts.append(f"calibrates {count} first, about {duration(task['calibration_seconds'])}")
+        if parts:
+            lines.append(clean(f"{name}: {'; '.join(parts)}."))
+    return lines

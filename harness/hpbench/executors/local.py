@@ -20,18 +20,31 @@ from time import perf_counter
 
 from hpbench.environment import worker_environment
 from hpbench.errors import HpbenchError
-from hpbench.executors.recovery import Death, Event, Incident, ShardProgress, blame, how_it_ended
+from hpbench.executors.recovery import (
+    ClockProgress,
+    Death,
+    Event,
+    Incident,
+    ShardProgress,
+    blame,
+    how_it_ended,
+)
 from hpbench.executors.worker import main
 from hpbench.jobs import (
     Announced,
     Announcement,
+    Calibrated,
+    Checked,
     Done,
     Ended,
     Finished,
     Hello,
+    Job,
     Message,
     Ready,
     ShardJob,
+    Uncalibrated,
+    Unchecked,
     Working,
 )
 from hpbench.trial import RunKey
@@ -46,10 +59,10 @@ class _Worker:
     """A process and what it is doing, as far as it has said."""
 
     process: BaseProcess
-    pipe: Connection[ShardJob | None, Message]
+    pipe: Connection[Job | None, Message]
     lifeline: Connection[None, None]
     greeted: bool = False
-    shard: ShardProgress | None = None
+    shard: ShardProgress | ClockProgress | None = None
     announced: tuple[Announcement, ...] = ()
     since: float = 0.0
     working: RunKey | None = None
@@ -58,10 +71,10 @@ class _Worker:
 
 
 class LocalExecutor:
-    """Runs shards in worker processes.
+    """Does jobs in worker processes, which live from the first job to ``close``.
 
     Args:
-        jobs: the shards, in the order in which they are to start.
+        jobs: in the order in which they are to start; ``add`` takes more.
         workers: processes at once.
         threads: intra-operation threads of each.
         factory: ``"module:function"`` that builds tasks inside a worker.
@@ -71,7 +84,7 @@ class LocalExecutor:
 
     def __init__(
         self,
-        jobs: Sequence[ShardJob],
+        jobs: Sequence[Job],
         *,
         workers: int,
         threads: int,
@@ -80,14 +93,27 @@ class LocalExecutor:
         trial_seconds: float | None = None,
     ) -> None:
         self._context = multiprocessing.get_context("spawn")
-        self._waiting = deque(ShardProgress(job) for job in jobs)
-        self._size = min(workers, len(self._waiting))
+        self._waiting: deque[ShardProgress | ClockProgress] = deque()
+        self._size = workers
         self._threads = threads
         self._factory = factory
         self._plugins = tuple(plugins)
         self._trial_seconds = trial_seconds
         self._workers: list[_Worker] = []
         self._stop_at: float | None = None
+        self.add(jobs, at_once=workers)
+
+    def add(self, jobs: Sequence[Job], *, at_once: int) -> None:
+        """Take jobs that are to start after those that wait already.
+
+        Args:
+            jobs: in the order in which they are to start.
+            at_once: jobs that may be in progress together from now on; 1: each has the machine to itself.
+        """
+        self._waiting += [
+            ShardProgress(job) if isinstance(job, ShardJob) else ClockProgress(job) for job in jobs
+        ]
+        self._size = at_once
 
     @property
     def busy(self) -> bool:
@@ -106,7 +132,7 @@ class LocalExecutor:
             HpbenchError: worker processes die before they can start.
         """
         self._assign()
-        things: list[Connection[ShardJob | None, Message] | int] = [worker.pipe for worker in self._workers]
+        things: list[Connection[Job | None, Message] | int] = [worker.pipe for worker in self._workers]
         things += [worker.process.sentinel for worker in self._workers]
         wait([*things, *([] if wakeup is None else [wakeup])], timeout=self._patience())
         found: list[Event] = []
@@ -145,7 +171,8 @@ class LocalExecutor:
         while len(self._workers) < self._size and len(self._workers) < len(self._waiting) + self._n_busy():
             self._workers.append(self._start())
         for worker in self._workers:
-            if worker.shard is None and worker.greeted and self._waiting:
+            free = self._n_busy() < self._size
+            if free and worker.shard is None and worker.greeted and self._waiting:
                 worker.shard = self._waiting.popleft()
                 _send(worker, worker.shard.job)
 
@@ -215,12 +242,17 @@ class LocalExecutor:
                 worker.announced, worker.since, worker.timed_out = message.trials, perf_counter(), False
             case Done():
                 worker.shard, worker.working = None, None
-            case Finished() if shard is not None:
+            case Finished() if isinstance(shard, ShardProgress):
                 worker.announced = ()
                 shard.note(message.records)
                 return [message]
-            case Ended() if shard is not None:
+            case Ended() if isinstance(shard, ShardProgress):
                 shard.ended.add(message.run)
+                return [message]
+            case Calibrated() | Checked() if isinstance(shard, ClockProgress):
+                shard.note(message)
+                return [message]
+            case Uncalibrated() | Unchecked():
                 return [message]
         return []
 
@@ -257,6 +289,11 @@ class LocalExecutor:
         shard = worker.shard
         if shard is None:
             return [Incident(f"an idle worker was {how}")]
+        if isinstance(shard, ClockProgress):
+            found, again = shard.died(how)
+            if again:
+                self._waiting.appendleft(shard)
+            return found
         outlived = self._trial_seconds if worker.timed_out else None
         seconds = perf_counter() - worker.since
         found = blame(shard, Death(how, worker.announced, worker.working, seconds, outlived))
@@ -265,7 +302,7 @@ class LocalExecutor:
         return found
 
 
-def _send(worker: _Worker, job: ShardJob | None) -> None:
+def _send(worker: _Worker, job: Job | None) -> None:
     """Send to a worker; one that is dead is noticed by its sentinel."""
     try:
         worker.pipe.send(job)

@@ -6,11 +6,24 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from hpbench.jobs import Announcement, Ended, Finished, Ready, RunJob, ShardJob
+from hpbench.jobs import (
+    Announcement,
+    Calibrated,
+    CalibrationJob,
+    Checked,
+    ClockJob,
+    Ended,
+    Finished,
+    Ready,
+    RunJob,
+    ShardJob,
+    Uncalibrated,
+    Unchecked,
+)
 from hpbench.study import RunState
 from hpbench.trial import Evaluation, Record, RunKey, Status
 
-__all__ = ["Death", "Event", "Incident", "ShardProgress", "blame", "how_it_ended"]
+__all__ = ["ClockProgress", "Death", "Event", "Incident", "ShardProgress", "blame", "how_it_ended"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,7 @@ class Incident:
     text: str
 
 
-Event = Finished | Ended | Ready | Incident
+Event = Finished | Ended | Ready | Calibrated | Uncalibrated | Checked | Unchecked | Incident
 
 
 @dataclass
@@ -65,6 +78,41 @@ class ShardProgress:
         )
         self.job = replace(self.job, runs=runs)
         self.records.clear()
+
+
+@dataclass
+class ClockProgress:
+    """A calibration or a check, and what has come back from it.
+
+    Attributes:
+        job: what a worker was given, or is to be given next.
+        deaths: processes that died in it since the last result.
+    """
+
+    job: ClockJob
+    deaths: int = 0
+
+    def note(self, message: Calibrated | Checked) -> None:
+        """Take results; ``job`` is what is left."""
+        self.deaths = 0
+        if isinstance(message, Calibrated) and isinstance(self.job, CalibrationJob):
+            left = tuple(item for item in self.job.signatures if item not in message.costs)
+            self.job = replace(self.job, signatures=left)
+
+    def died(self, how: str) -> tuple[list[Event], bool]:
+        """Return what to report of a process's death, and whether the job is to be tried again.
+
+        A calibration is tried once more. Nothing depends on a check, so it is given up at once.
+        """
+        self.deaths += 1
+        name = self.job.spec.name
+        if not isinstance(self.job, CalibrationJob):
+            return [Unchecked(name, f"a worker was {how}")], False
+        if self.deaths == 1:
+            return [Incident(f"a worker was {how} while it calibrated task {name!r}; trying again")], True
+        first = self.job.signatures[0]
+        reason = f"two processes were {how} while task {name!r} was calibrated, at {first} or soon after it"
+        return [Incident(reason), Uncalibrated(name, reason)], False
 
 
 @dataclass(frozen=True)

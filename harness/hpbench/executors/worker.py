@@ -7,30 +7,50 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from hpbench.driver import attempt
 from hpbench.environment import describe_torch
 from hpbench.errors import ExitCode, UsageError
-from hpbench.jobs import Done, Ended, Hello, Message, Ready, ShardJob
-from hpbench.lockstep import run_shard
+from hpbench.jobs import (
+    Calibrated,
+    CalibrationJob,
+    Checked,
+    CheckJob,
+    ClockJob,
+    Done,
+    Ended,
+    Hello,
+    Job,
+    Message,
+    Ready,
+    ShardJob,
+    Uncalibrated,
+    Unchecked,
+)
+from hpbench.lockstep import Send, Stopped, run_shard
 from hpbench.plugins import load_plugins
 from hpbench.study import RunState
 from hpbench.tasks.base import Task, TaskSpec
+from hpbench.tasks.training.costs import StepCost
 
-__all__ = ["TaskFactory", "load_factory", "main"]
+__all__ = ["TaskFactory", "load_factory", "main", "serve_clock"]
 
 TaskFactory = Callable[[TaskSpec], Task]
 
+_TOGETHER = 32
+"""Calibrations in one message, so that writing them disturbs few of the next ones."""
+
 
 def main(
-    pipe: Connection[Message, ShardJob | None],
+    pipe: Connection[Message, Job | None],
     lifeline: Connection[None, None],
     factory: str,
     plugins: Sequence[Path],
 ) -> None:
-    """Serve shards until told to stop (``None``) or the parent is gone.
+    """Serve jobs until told to stop (``None``) or the parent is gone.
 
     Interrupts from the keyboard are the parent's business, which coordinates the end. A thread waits
     on ``lifeline``, on which nothing is ever sent: when it closes, the parent is dead, and this
@@ -74,21 +94,79 @@ def load_factory(name: str) -> TaskFactory:
 
 
 def _serve(
-    job: ShardJob, tasks: dict[str, Task], build: TaskFactory, pipe: Connection[Message, ShardJob | None]
+    job: Job, tasks: dict[str, Task], build: TaskFactory, pipe: Connection[Message, Job | None]
 ) -> None:
-    """Run one shard; the task is built once in this process, so shards share its data."""
+    """Do one job; the task is built once in this process, so jobs share its data."""
     name = job.spec.name
     if name not in tasks:
         outcome = attempt(lambda: build(job.spec))
         if outcome.value is None:
-            for item in job.runs:
-                message = f"task {name!r} cannot be built: {outcome.failure}"
-                pipe.send(Ended(item.run, RunState.FAILED, message))
+            for message in _unbuilt(job, f"task {name!r} cannot be built: {outcome.failure}"):
+                pipe.send(message)
             pipe.send(Done())
             return
         tasks[name] = outcome.value
         pipe.send(Ready(describe_torch()))
-    run_shard(job, tasks[name], pipe.send, pipe.poll)
+    if isinstance(job, ShardJob):
+        run_shard(job, tasks[name], pipe.send, pipe.poll)
+    else:
+        serve_clock(job, tasks[name], pipe.send, pipe.poll)
+
+
+def _unbuilt(job: Job, reason: str) -> list[Message]:
+    """Return what the parent is told of a job whose task cannot be built."""
+    if isinstance(job, ShardJob):
+        return [Ended(item.run, RunState.FAILED, reason) for item in job.runs]
+    return [_unclocked(job, reason)]
+
+
+def _unclocked(job: ClockJob, reason: str) -> Message:
+    """Return what the parent is told of a calibration or a check that failed."""
+    kind = Uncalibrated if isinstance(job, CalibrationJob) else Unchecked
+    return kind(job.spec.name, reason)
+
+
+def serve_clock(job: ClockJob, task: Task, send: Send, stopped: Stopped) -> None:
+    """Calibrate or check until all is done, something fails, or ``stopped()``; the last message is ``Done``."""
+    if isinstance(job, CalibrationJob):
+        failure = _calibrate(job, task, send, stopped)
+    else:
+        failure = _check(job, task, send, stopped)
+    if failure is not None:
+        send(_unclocked(job, failure))
+    send(Done())
+
+
+def _calibrate(job: CalibrationJob, task: Task, send: Send, stopped: Stopped) -> str | None:
+    """Measure the signatures and send what they cost, some at a time; return what failed, if anything did."""
+    costs: dict[str, StepCost] = {}
+    failure: str | None = None
+    for signature in job.signatures:
+        outcome = attempt(partial(task.calibrate, signature))
+        if outcome.value is None:
+            failure = f"{signature} cannot be calibrated: {outcome.failure}"
+            break
+        costs[signature] = outcome.value
+        if len(costs) == _TOGETHER:
+            send(Calibrated(job.spec.name, costs))
+            costs = {}
+        if stopped():
+            break
+    if costs:
+        send(Calibrated(job.spec.name, costs))
+    return failure
+
+
+def _check(job: CheckJob, task: Task, send: Send, stopped: Stopped) -> str | None:
+    """Train the trials again and send what they took; return what failed, if anything did."""
+    for request in job.requests:
+        if stopped():
+            return None
+        outcome = attempt(partial(task.measure, request))
+        if outcome.value is None:
+            return f"trial {request.number} of {request.run} cannot be measured: {outcome.failure}"
+        send(Checked(request, outcome.value))
+    return None
 
 
 def _watch(lifeline: Connection[None, None]) -> None:

@@ -25,6 +25,7 @@ __all__ = ["Suite", "space_of"]
 
 _MOST_RUNS = 1_000_000
 _LARGEST_SEED = 2**63 - 1
+_USUAL_CLOCK = {"reference": "measured", "cohort": "modelled"}
 
 Description = Annotated[str, Field(max_length=4000)]
 Repetitions = Annotated[int, Field(ge=1, le=10_000)]
@@ -44,7 +45,9 @@ class Suite(Table):
         repetitions: how often every cell is run.
         budget: the allowance of one run.
         trainer: ``"reference"`` (one trial at a time) or ``"cohort"``.
-        clock: ``"measured"`` or ``"modelled"``.
+        clock: ``"measured"`` or ``"modelled"``; by default modelled for cohorts, else measured.
+        compile: whether cohorts take compiled steps: ``"never"``, ``"always"``, or ``"auto"``, where the
+            planned steps repay the compiling.
         objective: what is minimised: validation ``"error"`` or ``"loss"`` (cross-entropy).
         training_seeds: whether the trials of a repetition share their training stream.
         threads: threads of a training process.
@@ -63,6 +66,7 @@ class Suite(Table):
     budget: Budget
     trainer: Literal["reference", "cohort"] = "reference"
     clock: Literal["measured", "modelled"] = "measured"
+    compile: Literal["auto", "never", "always"] = "auto"
     objective: Objective = "error"
     training_seeds: Literal["per_repetition", "per_trial"] = "per_repetition"
     threads: Threads = 1
@@ -90,6 +94,13 @@ class Suite(Table):
             raise SuiteError(problems_of(error, cls), source) from error
         except SuiteError as error:
             raise SuiteError(error.problems, source) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_clock(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "clock" not in raw and raw.get("trainer") in _USUAL_CLOCK:
+            return {**raw, "clock": _USUAL_CLOCK[raw["trainer"]]}
+        return raw
 
     @model_validator(mode="after")
     def _check_whole(self) -> Suite:
@@ -173,10 +184,15 @@ class Suite(Table):
     def replace(self, **overrides: Any) -> Suite:
         """Return this suite with some top-level keys changed, such as ``trainer="reference"``.
 
+        A clock that is the usual one of the trainer goes with the trainer, unless it is given too.
+
         Raises:
             SuiteError: the result is no legal suite.
         """
-        return Suite.of({**self.resolved(), **overrides})
+        content = self.resolved()
+        if "trainer" in overrides and self.clock == _USUAL_CLOCK[self.trainer]:
+            del content["clock"]
+        return Suite.of({**content, **overrides})
 
 
 def space_of(task: SuiteTask, *, where: str | None = None) -> SearchSpace:
@@ -217,6 +233,12 @@ def _size_problems(suite: Suite) -> Iterator[Problem]:
     for table in ("tasks", "strategies"):
         if not getattr(suite, table):
             yield Problem(f"`{table}` must hold at least one table, got an empty list", table)
+    if suite.trainer == "cohort" and suite.clock == "measured":
+        yield Problem(
+            "`clock` must be 'modelled' where `trainer` is 'cohort', because trials that train together have no "
+            'seconds of their own to be measured; got "measured"',
+            "clock",
+        )
     runs = len(suite.tasks) * len(suite.strategies) * suite.repetitions
     if runs > _MOST_RUNS:
         yield Problem(

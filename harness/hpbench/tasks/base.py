@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hpbench.errors import UsageError
 from hpbench.space import SearchSpace
+from hpbench.tasks.training.costs import StepCost
 from hpbench.trial import Evaluation, Request
 
 __all__ = ["Task", "TaskSpec"]
@@ -76,6 +78,27 @@ class Task(ABC):
 
     def forget(self, requests: Sequence[Request]) -> None:
         """Drop the kept training states of these trials; no strategy will continue them."""
+
+    def calibrate(self, signature: str) -> StepCost:
+        """Return what one signature costs the reference trainer, for the modelled clock.
+
+        It is called while nothing else trains on the machine.
+
+        Raises:
+            UsageError: the task knows no modelled clock.
+        """
+        raise UsageError(f'task {self.name!r} cannot be calibrated for {signature}; set clock = "measured".')
+
+    def measure(self, request: Request) -> float:
+        """Return the seconds of training and evaluating one trial alone with the reference trainer.
+
+        It is called while nothing else trains on the machine, for a check of the modelled clock; the
+        result of the training is dropped.
+
+        Raises:
+            UsageError: the task knows no modelled clock.
+        """
+        raise UsageError(f'task {self.name!r} cannot measure trial {request.number}; set clock = "measured".')
 
     def close(self) -> None:
         """Release what the task holds on its device."""

@@ -13,7 +13,9 @@ from hpbench.seeding import Stream, training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
 from hpbench.tasks.datasets.splits import split
+from hpbench.tasks.training.calibration import Calibrator, retrain
 from hpbench.tasks.training.cohort import CohortTrainer
+from hpbench.tasks.training.costs import StepCost
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.lanes import Advance, Lane
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
@@ -47,6 +49,7 @@ class NetworkTask(Task):
         torch.set_num_threads(spec.threads)
         self._splits: dict[int, DeviceSplit] = {}
         self._kept: dict[tuple[RunKey, int], ReferenceState | Lane] = {}
+        self._calibrator: Calibrator | None = None
         self._trainer = ReferenceTrainer(
             self.family,
             n_classes=self.dataset.n_classes,
@@ -86,10 +89,27 @@ class NetworkTask(Task):
         for request in requests:
             self._kept.pop((request.run, request.number), None)
 
+    def calibrate(self, signature: str) -> StepCost:
+        """Return what one signature costs the reference trainer; see ``Task.calibrate``."""
+        return self._calibration().cost(signature)
+
+    def measure(self, request: Request) -> float:
+        """Return the seconds of one trial alone with the reference trainer; see ``Task.measure``."""
+        self._calibration()  # which warms the process up
+        data, stream = self.data(request.run.repetition), self.stream(request)
+        return retrain(self._trainer, self.space.complete(request.config), data, stream, request.epochs)
+
+    def _calibration(self) -> Calibrator:
+        """Return what calibrates this task, made when it is first needed."""
+        if self._calibrator is None:
+            self._calibrator = Calibrator(self._trainer, self.space, self.data(0))
+        return self._calibrator
+
     def close(self) -> None:
         """Drop every split and state."""
         self._kept.clear()
         self._splits.clear()
+        self._calibrator = None
 
     def data(self, repetition: int) -> DeviceSplit:
         """Return the split of a repetition, on the device."""

@@ -1,7 +1,8 @@
 """Training many trials at once: lanes of equal signature advance together, each as if it were alone.
 
 A lane's bits do not depend on its company: batched products treat each lane's matrices by themselves,
-everything else is done element by element, and scores are taken lane by lane.
+at places in memory that are aligned alike, everything else is done element by element, and scores are
+taken lane by lane.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ class CohortTrainer:
     def _step(self, lane: Lane) -> Step:
         """Return the step of the lanes like ``lane``: one a depth, recorded or compiled when first used."""
         layout = self._layout(lane.config)
-        if lane.recipe.batch_size == 1 or any(1 in shape for shape in layout.shapes.values()):
+        if any(1 in shape for shape in layout.shapes.values()):
             return step_function(layout)  # a recording takes sizes of 1 for constants
         name = self._unit(lane.config)
         if name not in self._steps:
@@ -230,7 +231,7 @@ class CohortTrainer:
             n_dropouts=len(layout.dropouts),
         )
         penalised = layout.penalised.to(self.device)
-        still = self._still_inputs(layout, feed.batch)
+        still = self._still_inputs(layout, feed.rows)
         step = self._step(lanes[0])
         with torch.no_grad():
             for inputs, targets, coefficients, seeds in feed:
@@ -249,10 +250,10 @@ class CohortTrainer:
         """The shape to record with: one that stands for every length of a vector."""
         return (_EXAMPLE_FEATURES,) if self.family.inputs == "flat" else self.input_shape
 
-    def _still_inputs(self, layout: Layout, batch: int) -> list[Tensor]:
+    def _still_inputs(self, layout: Layout, rows: int) -> list[Tensor]:
         """Return the arguments of a step that no step changes: shape carriers and dropout counters."""
-        if (id(layout), batch) not in self._still:
+        if (id(layout), rows) not in self._still:
             carriers = [torch.empty(shape, device=self.device) for shape in layout.shapes.values()]
-            counters = layout.counters(batch, self._fed_shape, self.device)
-            self._still[id(layout), batch] = [*carriers, *counters]
-        return self._still[id(layout), batch]
+            counters = layout.counters(rows, self._fed_shape, self.device)
+            self._still[id(layout), rows] = [*carriers, *counters]
+        return self._still[id(layout), rows]

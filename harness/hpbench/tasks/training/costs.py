@@ -9,7 +9,6 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hpbench.space import Categorical, Condition, Float, Parameter, SearchSpace
 from hpbench.tasks.networks.base import NetworkFamily
@@ -20,7 +19,9 @@ __all__ = ["StepCost", "signature_of", "signatures_of"]
 
 _RECIPE = ("batch_size", "optimizer", "dropout", "l1")
 _MOST_SIZES = 16
-_GRID = tuple(sorted({*(2**power for power in range(53)), *(3 * 2**power for power in range(51))}))
+_GRID: tuple[int, ...] = tuple(
+    sorted({*(2**power for power in range(53)), *(3 * 2**power for power in range(51))})
+)
 """Sizes for ranges that a family gives no buckets for: each half as large again as, or a third larger than, the last."""
 
 
@@ -126,7 +127,6 @@ def _representatives(
     step, low = [], parameter.low
     while low <= parameter.high:
         step.append(low)
-        size: Any = _size(family, space, parameter.name, low)
-        low = max(low, size) + 1
+        low = max(low, int(_size(family, space, parameter.name, low))) + 1
     others = [value + 1 for value in named if type(value) is int and value < parameter.high]
     return list(dict.fromkeys([*step, *named, *others]))

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hpbench.tasks.networks.base import Shape
 from hpbench.tasks.networks.layers import ACTIVATIONS
 from hpbench.tasks.training.lanes import Advance
+from hpbench.tasks.training.layout import padded_batch
 from hpbench.tasks.training.randomness import batch_order, dropout_key, step_seeds
 from hpbench.tasks.training.updates import step_coefficients
 
@@ -34,6 +34,7 @@ class EpochFeed:
 
     Attributes:
         steps: of the epoch.
+        rows: of a batch, of which those after the examples are zero and count for nothing.
         activation: each lane's activation coefficients, shape ``(K, 6)``; K is at least 2.
     """
 
@@ -46,6 +47,7 @@ class EpochFeed:
         first = active[0]
         self.device = first.data.train_inputs.device
         self.batch = first.lane.recipe.batch_size
+        self.rows = padded_batch(self.batch)
         self.steps = first.data.n_train // self.batch
         self._orders = self._batch_orders()
         self._coefficients = self._step_coefficients(full_epochs)
@@ -54,8 +56,8 @@ class EpochFeed:
         self.activation = torch.tensor([ACTIVATIONS[name] for name in names], device=self.device)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Yield inputs ``(K, B, *shape)``, one-hot targets ``(K, B, classes)``, coefficients and seeds."""
-        numbers = len(self.active) * self.batch * int(np.prod(self.shape))
+        """Yield inputs ``(K, rows, *shape)``, targets ``(K, rows, classes)``, coefficients and seeds."""
+        numbers = len(self.active) * self.rows * int(np.prod(self.shape))
         block = max(1, BLOCK_NUMBERS // numbers)
         for begin in range(0, self.steps, block):
             end = min(begin + block, self.steps)
@@ -65,18 +67,27 @@ class EpochFeed:
                 yield inputs[place], targets[place], self._coefficients[step], self._seeds[step]
 
     def _gathered(self, begin: int, end: int) -> tuple[Tensor, Tensor]:
-        """Return the batches of steps ``begin`` to ``end``: ``(steps, K, B, ...)`` each."""
-        lanes, count = len(self.active), end - begin
-        inputs = torch.empty(count, lanes, self.batch, *self.shape, device=self.device)
-        classes = torch.empty(count, lanes, self.batch, dtype=torch.int64, device=self.device)
+        """Return the batches of steps ``begin`` to ``end``: ``(steps, K, rows, ...)`` each.
+
+        A target is the weight of each class's log-probability in the loss: the smoothed one-hot row,
+        divided by the examples of a batch.
+        """
+        lanes, count, batch = len(self.active), end - begin, self.batch
+        inputs = torch.zeros(count, lanes, self.rows, *self.shape, device=self.device)
+        targets = torch.zeros(count, lanes, self.rows, self.n_classes, device=self.device)
+        one_hot = torch.eye(self.n_classes, device=self.device)
         ready: dict[int, tuple[Tensor, Tensor]] = {}
         for place, (item, order) in enumerate(zip(self.active, self._orders, strict=True)):
             if id(order) not in ready:
                 examples = order[begin:end].to(self.device)
-                gathered = item.data.train_inputs[examples].reshape(count, self.batch, *self.shape)
-                ready[id(order)] = gathered, item.data.train_targets[examples]
-            inputs[:, place], classes[:, place] = ready[id(order)]
-        return inputs, functional.one_hot(classes, self.n_classes).to(inputs.dtype)
+                gathered = item.data.train_inputs[examples].reshape(count, batch, *self.shape)
+                ready[id(order)] = gathered, one_hot[item.data.train_targets[examples]]
+            inputs[:, place, :batch], targets[:, place, :batch] = ready[id(order)]
+        smoothing = [item.lane.recipe.label_smoothing for item in self.active]
+        share = torch.tensor(smoothing, device=self.device)[:, None, None]
+        weighted = targets[:, :, :batch]
+        weighted.mul_((1 - share) / batch).add_(share / (self.n_classes * batch))
+        return inputs, targets
 
     def _batch_orders(self) -> list[Tensor]:
         """Return each lane's batch order, the very same tensor for lanes that share stream and epoch."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,13 @@ from hpbench.tasks.networks.base import NetworkFamily, Shape
 from hpbench.tasks.networks.layers import Activation, Convolution, Dropout
 from hpbench.trial import Config, Value
 
-__all__ = ["Layout", "layout_of", "padded_config"]
+__all__ = ["ALIGNED", "Layout", "layout_of", "padded_batch", "padded_config"]
+
+ALIGNED: Final = 16
+"""Numbers in the 64 bytes at whose multiples every matrix of a lane begins.
+
+How a matrix product rounds depends on where its operands and its result begin in memory. With rows,
+batches and widths of whole multiples every lane's matrices begin alike, wherever in the cohort it stands."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +42,21 @@ class Layout:
 
     @cached_property
     def size(self) -> int:
-        """Numbers in a lane's row."""
+        """Numbers in a lane's row: the parameters and then more than ``ALIGNED`` zeros.
+
+        There are always some, since a recorded step would take their absence for a constant.
+        """
+        return (self._used // ALIGNED + 2) * ALIGNED
+
+    @property
+    def _used(self) -> int:
         return sum(prod(shape) for shape in self.shapes.values())
 
     @cached_property
     def penalised(self) -> Tensor:
-        """1.0 where the row holds a weight, 0.0 where it holds a bias; shape ``(size,)``."""
-        return torch.cat(
-            [torch.full((prod(shape),), float(len(shape) > 1)) for shape in self.shapes.values()]
-        )
+        """1.0 where the row holds a weight, 0.0 where it holds a bias or nothing; shape ``(size,)``."""
+        parts = [torch.full((prod(shape),), float(len(shape) > 1)) for shape in self.shapes.values()]
+        return torch.cat([*parts, torch.zeros(self.size - self._used)])
 
     def pack(self, tensors: Mapping[str, Tensor], row: Tensor) -> None:
         """Write true-size ``tensors`` into ``row``, shape ``(size,)``, zeros around them."""
@@ -82,13 +95,22 @@ class Layout:
         return found
 
 
+def padded_batch(batch_size: int) -> int:
+    """Return the rows of a batch as a step takes it: examples, then rows of zeros that count for nothing."""
+    return _aligned(batch_size)
+
+
 def padded_config(family: NetworkFamily, config: Config) -> dict[str, Value]:
-    """Return ``config`` with every bucketed size rounded up; sizes above the last bucket stay."""
+    """Return ``config`` with every bucketed size rounded up to its bucket and to whole multiples of ``ALIGNED``."""
     padded = dict(config)
     for name, sizes in family.buckets.items():
         value = int(config[name])
-        padded[name] = min((size for size in sizes if size >= value), default=value)
+        padded[name] = _aligned(min((size for size in sizes if size >= value), default=value))
     return padded
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNED) * ALIGNED
 
 
 def layout_of(family: NetworkFamily, config: Config, input_shape: Shape, n_classes: int) -> Layout:

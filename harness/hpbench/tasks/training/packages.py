@@ -10,7 +10,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import platform
 import shutil
+import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
+from hpbench.errors import UsageError
 from hpbench.tasks.training.steps import Step
 
 __all__ = ["compiled_step", "compiler_at_hand", "package_folder"]
@@ -41,7 +46,7 @@ def package_folder() -> Path:
 
 
 def compiled_step(trace: Callable[[], tuple[GraphModule, Sequence[Tensor]]], name: str, source: str) -> Step:
-    """Return the compiled step called ``name``, compiling it if the cache does not hold it.
+    """Return the compiled step called ``name``, compiling it if the cache does not hold it whole.
 
     Several processes may ask for the same package at once: one compiles, the others wait for it.
 
@@ -49,23 +54,70 @@ def compiled_step(trace: Callable[[], tuple[GraphModule, Sequence[Tensor]]], nam
         trace: records the step; called only to compile. Returns the graph and its example arguments.
         name: tells people what the package is, such as ``"mlp-layers=2"``.
         source: whatever decides the recorded operations; part of the key.
+
+    Raises:
+        UsageError: the step must be compiled, and there is no compiler.
     """
     key = hashlib.sha256("\n".join([source, *_platform()]).encode()).hexdigest()[:20]
     folder = package_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{name}-{key}.pt2"
     with _locked(folder / f"{name}-{key}.lock"):
-        if not path.exists():
-            graph, examples = trace()
-            _compile(graph, examples, path)
-    loaded = torch._inductor.aoti_load_package(str(path))  # noqa: SLF001 - torch publishes it under this name
-    run: Step = loaded.loader.boxed_run if hasattr(loaded.loader, "boxed_run") else loaded.loader.run
-    return lambda *arguments: run(list(arguments))
+        if _whole(path):
+            with contextlib.suppress(RuntimeError):  # what does not load is compiled again, once
+                return _loaded(path)
+        _check_compiler(name)
+        graph, examples = trace()
+        _compile(graph, examples, path)
+        return _loaded(path)
+
+
+def _whole(path: Path) -> bool:
+    """Return whether there is a package at ``path`` of which no byte has changed since it was written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (FileNotFoundError, zipfile.BadZipFile, EOFError, zlib.error):
+        return False
+
+
+def _loaded(path: Path) -> Step:
+    """Return the step in the package at ``path``.
+
+    Raises:
+        RuntimeError: it cannot be loaded.
+    """
+    try:
+        # What ``aoti_load_package`` ends in; on the way there it imports the compiler and starts it
+        # to learn what this processor can do, two seconds which a load needs nothing of.
+        loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)  # noqa: SLF001, FBT003
+    except TypeError:  # torch before 2.8 takes fewer arguments
+        loader = torch._inductor.aoti_load_package(str(path)).loader  # noqa: SLF001
+    return lambda *arguments: loader.boxed_run(list(arguments))
+
+
+def _check_compiler(name: str) -> None:
+    if not compiler_at_hand():
+        raise UsageError(
+            f"compiling the training step {name!r} needs a C++ compiler, and "
+            f"{os.environ.get('CXX', 'g++')!r} is not on this machine. Install g++, set the environment "
+            'variable CXX to a compiler, or set `compile = "never"` in the suite.'
+        )
 
 
 def _platform() -> list[str]:
     """Return what a package is bound to besides its source."""
-    return [f"format {FORMAT}", torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    capability = torch.backends.cpu.get_cpu_capability()
+    return [f"format {FORMAT}", torch.__version__, capability, platform.machine(), _processor()]
+
+
+def _processor() -> str:
+    """Return the instruction sets of the processor, for any of which the compiler may decide."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith(("flags", "Features")):
+                return line
+    return platform.processor()
 
 
 @contextlib.contextmanager
@@ -89,13 +141,18 @@ def _compile(graph: GraphModule, examples: Sequence[Tensor], path: Path) -> None
             self.graph(*arguments)
             return ()
 
-    open_sizes = tuple(dict.fromkeys(range(example.ndim), Dim.AUTO) for example in examples)
-    with torch.no_grad():
-        program = export(_InPlace(), tuple(examples), dynamic_shapes=(open_sizes,), strict=False)
+    open_sizes = tuple(
+        {axis: Dim.STATIC if size == 1 else Dim.AUTO for axis, size in enumerate(example.shape)}
+        for example in examples
+    )
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.pt2")
     # The pattern matcher looks for attention and the like, finds none here and takes seconds to say so.
-    options: dict[str, Any] = {"pattern_matcher": False}
-    torch._inductor.aoti_compile_and_package(  # noqa: SLF001 - torch publishes it under this name
-        program, package_path=str(temporary), inductor_configs=options
-    )
+    # One thread, so that a package serves every number of them; the products have their own.
+    options: dict[str, Any] = {"pattern_matcher": False, "cpp.threads": 1}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch warns of itself
+        program = export(_InPlace(), tuple(examples), dynamic_shapes=(open_sizes,), strict=False)
+        torch._inductor.aoti_compile_and_package(  # noqa: SLF001 - torch publishes it under this name
+            program, package_path=str(temporary), inductor_configs=options
+        )
     temporary.replace(path)

@@ -198,7 +198,8 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 @torch.no_grad()
 def score(module: nn.Module, inputs: Tensor, targets: Tensor) -> Scores:
     """Return counts and mean cross-entropy (nats) of ``module`` on a whole part, shape ``(n, ...)``."""
-    module.eval()
+    if module.training:
+        module.eval()
     logits = module(inputs)
     loss = float(functional.cross_entropy(logits, targets))
     correct = int((logits.argmax(dim=1) == targets).sum())

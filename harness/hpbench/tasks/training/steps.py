@@ -27,7 +27,7 @@ from hpbench.tasks.networks.layers import N_SHAPE_COEFFICIENTS
 from hpbench.tasks.training import layout as layout_module
 from hpbench.tasks.training import updates
 from hpbench.tasks.training.layout import Layout, layout_of
-from hpbench.tasks.training.updates import N_COEFFICIENTS, apply_update, dropout_rate, smoothing
+from hpbench.tasks.training.updates import N_COEFFICIENTS, apply_update, dropout_rate
 from hpbench.trial import Config
 
 __all__ = ["Step", "recorded_step", "step_function", "step_source"]
@@ -40,8 +40,8 @@ _EXAMPLE_CLASSES: Final = 11
 Step = Callable[..., object]
 """Changes ``p``, ``m`` and ``v`` in place. Arguments, in order (K lanes, batch B, n numbers a row):
 
-p, m, v: ``(K, n)``; penalised: ``(n,)``; inputs: ``(K, B, *input_shape)``; targets: one-hot
-``(K, B, classes)``; coefficients: ``(K, N_COEFFICIENTS)``; activation: ``(K, 6)``; seeds: int32
+p, m, v: ``(K, n)``; penalised: ``(n,)``; inputs: ``(K, B, *input_shape)``; targets: ``(K, B, classes)``,
+by which the logarithms of the predicted probabilities are weighted in the loss; coefficients: ``(K, N_COEFFICIENTS)``; activation: ``(K, 6)``; seeds: int32
 ``(K, dropout layers)``; one tensor of each parameter's padded shape, whose values are not read; the
 counters of each dropout layer."""
 
@@ -64,7 +64,7 @@ def step_function(layout: Layout) -> Step:
         for name, seed, counter in zip(layout.dropouts, seeds, counters, strict=True):
             tensors |= {f"{name}.rate": rate, f"{name}.seed": seed, f"{name}.counters": counter}
         logits = functional_call(layout.module, tensors, (inputs,))
-        return -(torch.log_softmax(logits, -1) * targets).sum(-1).mean()
+        return -(torch.log_softmax(logits, -1) * targets).sum()
 
     def step(
         p: Tensor,
@@ -83,18 +83,18 @@ def step_function(layout: Layout) -> Step:
             size = prod(shape)
             parameters.append(p[:, offset : offset + size].reshape(lanes, *shape))
             offset += size
-        share = smoothing(coefficients)[:, None, None]
-        softened = targets * (1 - share) + share / targets.shape[-1]
         gradients = vmap(grad(loss), in_dims=(0, 0, 0, 0, 0, 0, None))(
             parameters,
             inputs,
-            softened,
+            targets,
             activation,
             dropout_rate(coefficients),
             list(seeds.unbind(1)),
             list(rest[count:]),
         )
-        row = torch.cat([gradient.reshape(lanes, -1) for gradient in gradients], dim=1)
+        # The rest of a row is zero and stays so: it is its own gradient.
+        rest_of_row = p[:, offset:]
+        row = torch.cat([*(gradient.reshape(lanes, -1) for gradient in gradients), rest_of_row], dim=1)
         apply_update(p, m, v, row, coefficients, penalised)
 
     return step

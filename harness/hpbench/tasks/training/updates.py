@@ -7,7 +7,8 @@ With gradient g, moments m and v, and parameters p, one step is
     p ← (1 - rate·decoupled)·p - rate·bias_m·(use_m·m + use_g·g) / d
     d = √(bias_v·v) + ε for adaptive lanes, 1 for the others
 
-SGD: m ← μ·m + g, moved by m (Nesterov: g + μ·m), d = 1 (Sutskever et al. 2013 in torch's form).
+SGD: m ← μ·m + g, moved by m (Nesterov: g + μ·m), d = 1 (Sutskever et al. 2013 in torch's form);
+without momentum moved by g, and m rests, as in torch.
 RMSprop: v ← 0.99·v + 0.01·g², moved by g (Tieleman & Hinton 2012). Adam: Kingma & Ba (2015),
 algorithm 1, with its bias corrections; AdamW decouples the decay (Loshchilov & Hutter 2019).
 """
@@ -23,11 +24,11 @@ from torch import Tensor
 from hpbench.tasks.training.randomness import learning_rate_factors
 from hpbench.tasks.training.recipe import Recipe
 
-__all__ = ["N_COEFFICIENTS", "apply_update", "dropout_rate", "smoothing", "step_coefficients"]
+__all__ = ["N_COEFFICIENTS", "apply_update", "dropout_rate", "step_coefficients"]
 
 _NAMES: Final = (
     "decay", "rate", "coupled", "l1", "keep_m", "add_m", "keep_v", "add_v", "use_m", "use_g", "bias_v",
-    "adaptive", "plain", "dropout", "smoothing",
+    "adaptive", "plain", "dropout",
 )  # fmt: skip
 _PLACE: Final = {name: place for place, name in enumerate(_NAMES)}
 N_COEFFICIENTS: Final = len(_NAMES)
@@ -52,14 +53,15 @@ def step_coefficients(
     """
     rows = np.zeros((count, N_COEFFICIENTS))
     rate = recipe.learning_rate * np.asarray(learning_rate_factors(recipe.schedule, first, count, total))
-    constant: dict[str, float] = {"add_m": 1.0, "l1": recipe.l1, "plain": 1.0}
-    constant |= {"dropout": recipe.dropout, "smoothing": recipe.label_smoothing}
+    constant: dict[str, float] = {"keep_m": 1.0, "l1": recipe.l1, "plain": 1.0, "dropout": recipe.dropout}
     constant["decoupled" if recipe.optimizer == "adamw" else "coupled"] = recipe.weight_decay
     bias_m, bias_v = np.ones(count), np.ones(count)
-    if recipe.optimizer == "sgd":
+    if recipe.optimizer == "sgd" and recipe.momentum == 0.0:
+        constant["use_g"] = 1.0
+    elif recipe.optimizer == "sgd":
         look_ahead = recipe.nesterov
-        constant |= {"keep_m": recipe.momentum, "use_m": recipe.momentum if look_ahead else 1.0}
-        constant["use_g"] = float(look_ahead)
+        constant |= {"keep_m": recipe.momentum, "add_m": 1.0}
+        constant |= {"use_m": recipe.momentum if look_ahead else 1.0, "use_g": float(look_ahead)}
     elif recipe.optimizer == "rmsprop":
         constant |= {"keep_v": _RMSPROP, "add_v": 1 - _RMSPROP, "use_g": 1.0, "adaptive": 1.0, "plain": 0.0}
     else:
@@ -79,11 +81,6 @@ def step_coefficients(
 def dropout_rate(coefficients: Tensor) -> Tensor:
     """Return each lane's dropout rate, shape ``(lanes,)``, from coefficients ``(lanes, N_COEFFICIENTS)``."""
     return coefficients[:, _PLACE["dropout"]]
-
-
-def smoothing(coefficients: Tensor) -> Tensor:
-    """Return each lane's label smoothing, shape ``(lanes,)``."""
-    return coefficients[:, _PLACE["smoothing"]]
 
 
 def apply_update(p: Tensor, m: Tensor, v: Tensor, g: Tensor, coefficients: Tensor, penalised: Tensor) -> None:

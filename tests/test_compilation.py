@@ -1,0 +1,115 @@
+"""Tests of the decision whether cohorts take compiled steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hpbench import compilation
+from hpbench.compilation import REPAID_STEPS, decide_steps, planned_steps, steps_per_epoch
+from hpbench.errors import UsageError
+from hpbench.suite import Suite, space_of
+from hpbench.tasks.networks import REGISTRY
+
+TASK = {"dataset": "digits", "network": "mlp", "epochs": 10}
+CXX = "/usr/bin/g++"
+
+
+def suite_of(**keys: Any) -> Suite:
+    content = {
+        "name": "s",
+        "root_seed": 1,
+        "repetitions": 2,
+        "budget": {"trials": 10},
+        "trainer": "cohort",
+        "tasks": [TASK],
+        "strategies": [{"use": "random"}],
+    }
+    return Suite.of({**content, **keys})
+
+
+def kind(n_runs: int, *, compiler: str | None = CXX, **keys: Any) -> str:
+    suite = suite_of(**keys)
+    return decide_steps(suite, suite.tasks[0], n_runs=n_runs, compiler=compiler).kind
+
+
+def runs_to_repay(**space: Any) -> int:
+    """Return the fewest runs with which the task is compiled."""
+    suite = suite_of(tasks=[{**TASK, "space": space}])
+    counts = range(1, 100_000)
+    low, high = 0, len(counts)
+    while low + 1 < high:
+        middle = (low + high) // 2
+        found = decide_steps(suite, suite.tasks[0], n_runs=counts[middle], compiler=CXX).kind
+        low, high = (low, middle) if found == "compiled" else (middle, high)
+    return counts[high]
+
+
+def test_steps_are_counted_over_the_batch_sizes_of_the_space() -> None:
+    space = space_of(suite_of().tasks[0])
+    assert steps_per_epoch(space, 1078.2) == (67 + 33 + 16 + 8) / 4
+    assert steps_per_epoch(space.fixed("batch_size", 50), 1078.2) == 21
+    assert steps_per_epoch(space.fixed("batch_size", 5000), 1078.2) == 1
+
+
+@pytest.mark.parametrize(
+    ("budget", "trials"), [({"trials": 10}, 10), ({"epochs": 59}, 5), ({"seconds": 1.3}, 1000 / (10 * 31))]
+)
+def test_planned_steps_follow_from_the_budget(budget: dict[str, Any], trials: float) -> None:
+    suite = suite_of(budget=budget)
+    assert planned_steps(suite, suite.tasks[0], n_runs=3) == pytest.approx(3 * trials * 10 * 31)
+
+
+def test_auto_compiles_where_the_steps_of_a_depth_repay_it() -> None:
+    three_depths, one_depth = runs_to_repay(), runs_to_repay(layers=2)
+    assert three_depths == pytest.approx(3 * REPAID_STEPS / (10 * 10 * 31), abs=1)
+    assert one_depth == pytest.approx(REPAID_STEPS / (10 * 10 * 31), abs=1)
+    assert kind(three_depths - 1) == "plain"
+    assert kind(three_depths) == "compiled"
+
+
+def test_what_is_said_in_the_suite_counts_more_than_the_size() -> None:
+    assert kind(10**6, compile="never") == "traced"
+    assert kind(1, compile="always") == "compiled"
+
+
+def test_without_a_compiler_steps_are_traced_and_always_is_refused() -> None:
+    suite = suite_of()
+    found = decide_steps(suite, suite.tasks[0], n_runs=10**6, compiler=None)
+    assert str(found) == "traced steps (no C++ compiler on this machine)"
+    assert kind(10**6, compiler=None, compile="never") == "traced"
+    with pytest.raises(UsageError, match="where there is no C"):
+        kind(1, compiler=None, compile="always")
+
+
+def test_nothing_is_compiled_for_another_device() -> None:
+    suite = suite_of(compile="always")
+    found = decide_steps(suite, suite.tasks[0], n_runs=10**6, compiler=CXX, device="cuda:1")
+    assert str(found) == "traced steps (steps are compiled for the CPU alone, and the device is cuda:1)"
+
+
+def test_the_reference_trainer_takes_plain_steps_whatever_is_said() -> None:
+    assert kind(10**6, trainer="reference", compile="always", compiler=None) == "plain"
+
+
+def test_a_family_that_declares_no_cohorts_is_trained_plainly_and_the_reason_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compilation.networks.REGISTRY, "get", lambda _: replace(REGISTRY_MLP, cohort=False))
+    suite = suite_of(compile="always")
+    found = decide_steps(suite, suite.tasks[0], n_runs=1, compiler=None)
+    assert found.kind == "plain"
+    assert "family 'mlp' cannot train in cohorts: trained by the reference trainer" in found.reason
+
+
+REGISTRY_MLP = REGISTRY.get("mlp")
+
+
+def test_no_timing_enters_and_equal_suites_decide_alike() -> None:
+    suite = suite_of()
+    again = Suite.of(suite.resolved())
+    for n_runs in (1, 100, 1000, 10**5):
+        first = decide_steps(suite, suite.tasks[0], n_runs=n_runs, compiler=CXX)
+        assert first == decide_steps(again, again.tasks[0], n_runs=n_runs, compiler=CXX)

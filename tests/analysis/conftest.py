@@ -34,6 +34,7 @@ class Plan:
     gains: Mapping[str, float] = field(default_factory=lambda: {"skopt-gp": 0.05, "genetic": 0.02})
     objective: str = "error"
     name: str = "synthetic"
+    checks: Sequence[tuple[str, float, float]] = ()
 
 
 def info_of(plan: Plan) -> StudyInfo:
@@ -45,7 +46,7 @@ def info_of(plan: Plan) -> StudyInfo:
         "repetitions": plan.repetitions,
         "budget": {"trials": plan.trials, "epochs": None, "seconds": None},
         "objective": plan.objective,
-        "clock": "measured",
+        "clock": "modelled" if plan.checks else "measured",
         "tasks": [{"name": task} for task in plan.tasks],
         "strategies": [{"name": name, "use": name} for name in plan.strategies],
     }
@@ -122,6 +123,9 @@ def write(folder: Path, plan: Plan) -> Path:
             for name in plan.strategies:
                 for repetition in range(plan.repetitions):
                     _write_run(store, plan, RunKey(task, name, repetition))
+        for number, (task, modelled, measured) in enumerate(plan.checks):
+            place = {"task": task, "strategy": "random", "repetition": 0, "number": number}
+            store.add_event("clock_check", {**place, "modelled": modelled, "measured": measured})
     return folder
 
 
@@ -141,6 +145,16 @@ def _write_run(store: Store, plan: Plan, run: RunKey) -> None:
 
 
 StudyMaker = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def write_study() -> StudyMaker:
+    """Return a function that writes a synthetic study into a folder."""
+
+    def make(folder: Path, **options: Any) -> Path:
+        return write(folder, Plan(**options))
+
+    return make
 
 
 @pytest.fixture

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from hpbench.analysis import load_frames
-from hpbench.analysis.curves import TaskCurves, band_over_seconds, band_over_trials, step_at, task_curves
+from hpbench.analysis.curves import (
+    TaskCurves,
+    band_over_seconds,
+    band_over_trainings,
+    band_over_trials,
+    step_at,
+    task_curves,
+)
 from hpbench.study import RunState
 
 MakeStudy = Callable[..., Path]
@@ -33,6 +40,7 @@ def curves_of(
         errors={"val": values, "test": values + 0.1},
         status=np.zeros(values.shape, dtype=np.int8),
         elapsed=np.cumsum(times, axis=2),
+        trainings=np.cumsum(times, axis=2) / 2,
     )
 
 
@@ -112,6 +120,16 @@ def test_wall_time_starts_when_all_have_a_result_and_ends_with_the_first_end() -
     assert (band.x[0], band.x[-1]) == (3.0, 4.0)
     assert band.runs[:, 0].tolist() == [0.3, 0.4]
     assert band.runs[:, -1].tolist() == [0.3, 0.1]
+
+
+def test_full_trainings_are_an_axis_like_seconds(make_study: MakeStudy) -> None:
+    curves = curves_of(
+        [[0.5, 0.3, 0.2], [NAN, 0.4, 0.1]], ["complete"] * 2, seconds=[[1.0, 1.0, 4.0], [1.5, 1.5, 1.0]]
+    )
+    band = band_over_trainings(curves, 0, "val")
+    assert (band.x[0], band.x[-1]) == (1.5, 2.0)
+    frames = load_frames(make_study(repetitions=1, trials=4))
+    assert task_curves(frames, "wine-mlp").trainings[0, 0].tolist() == [1, 2, 3, 4]
 
 
 def test_a_crashed_run_does_not_choose_the_end_of_wall_time() -> None:

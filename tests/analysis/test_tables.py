@@ -95,7 +95,8 @@ def test_trouble_is_listed_with_its_reason(awkward: dict[str, Table]) -> None:
 
 def test_a_study_without_trouble_has_no_table_of_it(make_study: MakeStudy) -> None:
     names = [table.name for table in all_tables(study_of(load_frames(make_study(repetitions=2))))]
-    assert names == ["final", "ranks", "selection", "time", "status"]
+    expected = ["final", "across", "ranks", "pairs", "targets", "selection", "time", "status", "references"]
+    assert names == expected
 
 
 def test_a_single_strategy_is_compared_with_nothing(make_study: MakeStudy) -> None:

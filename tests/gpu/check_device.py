@@ -18,7 +18,7 @@ import torch
 from hpbench.seeding import training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.datasets.splits import split
-from hpbench.tasks.network_task import usable_device
+from hpbench.tasks.network_task import make_repeatable, usable_device
 from hpbench.tasks.networks.layers import Dropout
 from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.data import DeviceSplit
@@ -155,6 +155,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = usable_device(arguments.device)
+    make_repeatable()
     print(
         f"torch {torch.__version__}, {device}, {torch.cuda.get_device_name(device) if device.type == 'cuda' else ''}"
     )

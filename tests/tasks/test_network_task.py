@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -461,3 +463,13 @@ def test_the_defaults_read_digits(build: Build, ask: Ask, network: str, at_least
     assert answer.test_total is not None
     assert answer.test_correct / answer.test_total >= at_least
     assert answer.curve[-1] < answer.curve[0]
+
+
+def test_a_cuda_device_is_made_to_compute_alike_every_time() -> None:
+    script = (
+        "import torch; from hpbench.tasks.network_task import make_repeatable; make_repeatable(); "
+        "print(torch.are_deterministic_algorithms_enabled(), torch.backends.cuda.matmul.allow_tf32, "
+        "torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False", "False", "False"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from hpbench.analysis.statistics import Array
 from hpbench.analysis.style import DOUBLE, RC, SINGLE, wrapped
 from hpbench.files import atomic_write
 
@@ -27,12 +28,15 @@ __all__ = [
     "FORMATS",
     "Drawn",
     "Entry",
+    "Line",
+    "Readout",
     "drawing",
     "legend_below",
     "log_ticks",
     "no_results",
     "panels",
     "save",
+    "settle",
 ]
 
 FORMATS = ("png", "svg", "pdf")
@@ -55,13 +59,41 @@ _HANDLE = 11
 
 
 @dataclass(frozen=True)
+class Line:
+    """A step curve, shape ``(n_points,)`` each; NaN in ``low`` and ``high`` means that there is no band."""
+
+    x: Array
+    y: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What a reader can ask a panel for: its curves in the units of its axes.
+
+    Attributes:
+        x: what the x axis counts.
+        unit: of the y axis, written after a value.
+        names: the parts of its ids between the kind and the strategy.
+        lines: by name of the strategy.
+    """
+
+    x: str
+    unit: str
+    names: tuple[str, ...]
+    lines: Mapping[str, Line]
+
+
+@dataclass(frozen=True)
 class Drawn:
-    """A figure with its file name, title and caption."""
+    """A figure with its file name, title, caption, and what its panels, in order, can be asked for."""
 
     name: str
     title: str
     caption: str
     figure: Figure
+    readouts: tuple[Readout, ...] = ()
 
 
 Entry = tuple[Artist, str]
@@ -112,6 +144,14 @@ def log_ticks(axes: Axes, axis: Literal["x", "y"]) -> None:
     chosen.set_minor_formatter(NullFormatter())
 
 
+def settle(figure: Figure) -> None:
+    """Compute the layout of ``figure`` once and freeze it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write ``figure`` as PNG, SVG and PDF; equal figures give equal bytes on every run.
 
@@ -121,10 +161,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     Raises:
         OSError: the folder cannot be written.
     """
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-    figure.set_layout_engine("none")
+    settle(figure)
     figure.set_dpi(_DPI)
     png, svg, pdf = io.BytesIO(), io.BytesIO(), io.BytesIO()
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+from hpbench.analysis.across import across_tasks, critical_difference_of
 from hpbench.analysis.captions import basis, counted, p_text, percent, points
+from hpbench.analysis.clocks import clock_text, steps_text
 from hpbench.analysis.comparison import Cell, Study, TaskComparison, Versus
 from hpbench.analysis.statistics import smallest_n
 from hpbench.analysis.writers import escape_markdown
 
-__all__ = ["claims", "summary"]
+__all__ = ["across_claim", "claims", "summary"]
 
 
 def summary(study: Study) -> str:
@@ -18,7 +20,9 @@ def summary(study: Study) -> str:
     title = escape_markdown(str(frames.info.suite["name"]))
     partial = f"**{frames.partial}**: what follows may change.\n\n" if frames.partial else ""
     listed = "\n".join(f"- {escape_markdown(claim)}" for claim in claims(study))
-    return f"# {title}\n\n{partial}{escape_markdown(basis(frames))}\n\n## What this study shows\n\n{listed}\n\n## Tables\n"
+    about = [basis(frames), clock_text(frames), steps_text(frames)]
+    told = "\n\n".join(escape_markdown(text) for text in about if text)
+    return f"# {title}\n\n{partial}{told}\n\n## What this study shows\n\n{listed}\n\n## Tables\n"
 
 
 def claims(study: Study) -> list[str]:
@@ -31,7 +35,7 @@ def claims(study: Study) -> list[str]:
         found.append("One strategy alone: there is nothing to compare it with.")
     else:
         found += [_against(study, name) for name in frames.strategies if name != frames.baseline]
-        found += _guard(study)
+        found += [across_claim(study), *_guard(study)]
     found += _selection(study)
     return [claim for claim in found if claim]
 
@@ -90,6 +94,26 @@ def _evidence(cell: Cell, versus: Versus) -> str:
 def _equals(text: str) -> str:
     """Return ``"= .02"`` or ``"< .001"``."""
     return text if text.startswith("<") else f"= {text}"
+
+
+def across_claim(study: Study) -> str:
+    """Return what the ranks over the tasks show; nothing if strategies cannot be compared over tasks."""
+    found = across_tasks(study)
+    if not found.possible:
+        return ""
+    critical = critical_difference_of(found)
+    if critical.reason or critical.omnibus is None:
+        return critical.reason
+    text = (
+        f"Over {counted(critical.n_tasks, 'task')} {{}} (Friedman with Iman and Davenport's correction, "
+        f"p {_equals(p_text(critical.omnibus.f_p, enough=True))})."
+    )
+    if not critical.passed:
+        return text.format("no difference in rank can be shown")
+    first = study.frames.label(study.frames.strategies[found.strategies[int(critical.ranks.argmin())]])
+    return text.format(
+        f"the strategies rank differently; the best mean rank, {critical.ranks.min():.2f}, has {first}"
+    )
 
 
 def _guard(study: Study) -> list[str]:

@@ -21,7 +21,16 @@ from hpbench.analysis.statistics import Array, incumbent_index, incumbent_of, qu
 from hpbench.study import RunState
 from hpbench.trial import Status
 
-__all__ = ["Band", "Part", "TaskCurves", "band_over_seconds", "band_over_trials", "step_at", "task_curves"]
+__all__ = [
+    "Band",
+    "Part",
+    "TaskCurves",
+    "band_over_seconds",
+    "band_over_trainings",
+    "band_over_trials",
+    "step_at",
+    "task_curves",
+]
 
 Part = Literal["val", "test"]
 """Which data a score is of: validation, or test."""
@@ -42,6 +51,7 @@ class TaskCurves:
         errors: by part, the error of each trial in [0, 1], shape ``(k, n, T)``.
         status: code of each trial (place in :class:`Status`), -1 where there is none.
         elapsed: seconds from the run's start to the end of each trial, shape ``(k, n, T)``.
+        trainings: full trainings' worth of epochs spent until the end of each trial, ``(k, n, T)``.
     """
 
     task: str
@@ -52,6 +62,7 @@ class TaskCurves:
     errors: dict[Part, Array]
     status: NDArray[np.int8]
     elapsed: Array
+    trainings: Array
 
     @property
     def n_trials(self) -> int:
@@ -121,7 +132,7 @@ def task_curves(frames: Frames, task: str) -> TaskCurves:
     }
     status = np.full((k, n, size), -1, dtype=np.int8)
     status[place] = trials["status"].cat.codes.to_numpy()
-    elapsed = np.cumsum(np.nan_to_num(_dense(seconds, place, (k, n, size))), axis=2)
+    epochs = trials["epochs"] - trials["epochs_from"]
     return TaskCurves(
         task=task,
         strategies=frames.strategies,
@@ -130,7 +141,8 @@ def task_curves(frames: Frames, task: str) -> TaskCurves:
         objective=_dense(trials["objective"], place, (k, n, size)),
         errors=errors,
         status=status,
-        elapsed=elapsed,
+        elapsed=_summed(seconds, place, (k, n, size)),
+        trainings=_summed(epochs, place, (k, n, size)) / frames.full_epochs(task),
     )
 
 
@@ -145,6 +157,12 @@ def _dense(values: pd.Series, place: tuple[np.ndarray, ...], shape: tuple[int, .
     array = np.full(shape, math.nan)
     array[place] = values.to_numpy(dtype=np.float64)
     return array
+
+
+def _summed(values: pd.Series, place: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> Array:
+    """Return the running sums of ``values`` along each run."""
+    sums: Array = np.cumsum(np.nan_to_num(_dense(values, place, shape)), axis=2)
+    return sums
 
 
 @dataclass(frozen=True)
@@ -191,16 +209,26 @@ def band_over_seconds(curves: TaskCurves, strategy: int, part: Part) -> Band:
     that ended first; runs that crashed take no part in choosing the end, they count as worst after
     their own. The grid is logarithmic, for so is the axis.
     """
+    return _band_over(curves, curves.elapsed, strategy, part)
+
+
+def band_over_trainings(curves: TaskCurves, strategy: int, part: Part) -> Band:
+    """Return the incumbent's error against the epochs spent, in full trainings; starts and ends likewise."""
+    return _band_over(curves, curves.trainings, strategy, part)
+
+
+def _band_over(curves: TaskCurves, spent: Array, strategy: int, part: Part) -> Band:
+    """Return the incumbent's error against what was ``spent`` until the end of each trial, ``(k, n, T)``."""
     chosen, stop = curves.shown(strategy)
     runs = curves.incumbent_error(part)[strategy, chosen, :stop]
-    elapsed = curves.elapsed[strategy, chosen, :stop]
+    times = spent[strategy, chosen, :stop]
     length = np.minimum(curves.length[strategy, chosen], stop)
     used = np.isfinite(runs).any(axis=1)
     steady = used & ~curves.failed[strategy, chosen]
     if not np.any(steady):
         return _band(np.empty(0), np.empty((len(chosen), 0)), None)
-    first = np.take_along_axis(elapsed, np.argmax(np.isfinite(runs), axis=1)[:, None], axis=1)[:, 0]
-    ends = elapsed[np.arange(len(chosen)), length - 1]
+    first = np.take_along_axis(times, np.argmax(np.isfinite(runs), axis=1)[:, None], axis=1)[:, 0]
+    ends = times[np.arange(len(chosen)), length - 1]
     exhausted = curves.state[strategy, chosen] == str(RunState.EXHAUSTED)
     start = float(first[used].max())
     stop_at = float(ends[steady].min())
@@ -208,7 +236,7 @@ def band_over_seconds(curves: TaskCurves, strategy: int, part: Part) -> Band:
     grid[0], grid[-1] = start, max(stop_at, start)
     crashed = curves.failed[strategy, chosen]
     over = stop_at if np.any(exhausted & steady) else None
-    return _band(grid, step_at(elapsed, runs, length, grid, crashed), over)
+    return _band(grid, step_at(times, runs, length, grid, crashed), over)
 
 
 def step_at(

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from hpbench.analysis.canvas import Drawn, Entry, legend_below, log_ticks, no_results, panels
+from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
 from hpbench.analysis.captions import basis, repetitions_text
 from hpbench.analysis.comparison import Study
-from hpbench.analysis.curves import Band, Part, band_over_seconds, band_over_trials
+from hpbench.analysis.curves import Band, Part, band_over_seconds, band_over_trainings, band_over_trials
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
-from hpbench.analysis.style import Look, gid, looks, wrapped
+from hpbench.analysis.strokes import draw_bands
+from hpbench.analysis.style import GREY, Look, looks, wrapped
+from hpbench.analysis.targets import random_name, random_twice
 
-__all__ = ["Axis", "Bands", "Scale", "bands_of", "best_figure"]
+__all__ = ["Axis", "Bands", "Scale", "axes_of", "bands_of", "best_figure"]
 
-Axis = Literal["trials", "seconds"]
+Axis = Literal["trials", "trainings", "seconds"]
 Scale = Literal["accuracy", "error"]
 
+_AXES: dict[Axis, str] = {
+    "trials": "trials",
+    "trainings": "full trainings' worth of epochs",
+    "seconds": "seconds ({clock} clock)",
+}
 _PARTS: dict[Part, str] = {"val": "validation", "test": "test"}
 _STARTUP = 0.2
-_MARKS = 6
-_CROWD = 5
+_TRAININGS = "The x axis counts epochs in full trainings, so that trials that stop early cost what they took"
 
 
 Bands = dict[str, dict[str, Band]]
@@ -40,7 +44,7 @@ Bands = dict[str, dict[str, Band]]
 
 def bands_of(study: Study, axis: Axis, part: Part) -> Bands:
     """Return the centre and spread of every curve."""
-    make = band_over_trials if axis == "trials" else band_over_seconds
+    make = {"trials": band_over_trials, "trainings": band_over_trainings, "seconds": band_over_seconds}[axis]
     bands: Bands = {}
     for task, curves in study.curves.items():
         made = {name: make(curves, place, part) for place, name in enumerate(curves.strategies)}
@@ -48,26 +52,57 @@ def bands_of(study: Study, axis: Axis, part: Part) -> Bands:
     return bands
 
 
-def best_figure(study: Study, bands: Bands, axis: Axis, part: Part, scale: Scale) -> Drawn:
-    """Return the incumbent's accuracy (or error, logarithmic) against trials or wall time, a panel a task."""
+def best_figure(
+    study: Study, bands: Bands, axis: Axis, part: Part, scale: Scale, *, tasks: Sequence[str] | None = None
+) -> Drawn:
+    """Return the incumbent's accuracy (or error, logarithmic) against trials or time, a panel a task.
+
+    Args:
+        study: everything.
+        bands: from :func:`bands_of`, of the same axis and part.
+        axis: trials, full trainings' worth of epochs, or seconds.
+        part: whose score is shown; the incumbent is always chosen by validation.
+        scale: accuracy, linear, or error, logarithmic.
+        tasks: the panels; all tasks by default.
+    """
     frames = study.frames
-    figure, axes = panels(len(frames.tasks), extra=_legend_height(len(frames.strategies) + 2))
+    shown = tuple(frames.tasks if tasks is None else tasks)
+    figure, axes = panels(len(shown), extra=_legend_height(len(frames.strategies) + 2))
     name = f"best-{_PARTS[part]}-{axis}" + ("-error" if scale == "error" else "")
     styles = looks(frames.strategies)
-    for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
+    twice = False
+    for place, (panel, task) in enumerate(zip(axes, shown, strict=True)):
         panel.set_title(wrapped(task, 34))
-        _draw_bands(panel, bands[task], styles, _view(frames, task, part, scale), (name, task))
+        draw_bands(panel, bands[task], styles, _view(frames, task, part, scale), (name, task))
         if bands[task]:
+            if part == "val":
+                twice |= _draw_twice(panel, study, task, axis, _view(frames, task, part, scale))
             _set_axes(panel, bands[task], axis, scale, _view(frames, task, part, scale))
         else:
             no_results(panel)
-        panel.set_xlabel("trials" if axis == "trials" else f"seconds ({frames.clock} clock)")
+        panel.set_xlabel(_AXES[axis].format(clock=frames.clock))
         if place % 3 == 0:
             panel.set_ylabel(f"{_PARTS[part]} {'accuracy' if scale == 'accuracy' else 'error'} (%)")
-    legend_below(figure, _legend(frames, bands, styles))
+    legend_below(figure, _legend(frames, {task: bands[task] for task in shown}, styles, twice=twice))
+    readouts = tuple(
+        Readout(axis, "%", (name, task), _readings(bands[task], _view(frames, task, part, scale)))
+        for task in shown
+    )
     what = "best by validation" if part == "val" else "test score of the best by validation"
-    title = f"{'Accuracy' if scale == 'accuracy' else 'Error'} of the incumbent ({what}) against {axis}"
-    return Drawn(name, title, _caption(frames, bands, axis, part, scale), figure)
+    title = f"{'Accuracy' if scale == 'accuracy' else 'Error'} of the incumbent ({what}) against {_AXES[axis].split(' (')[0]}"
+    return Drawn(name, title, _caption(frames, bands, axis, part, scale, twice=twice), figure, readouts)
+
+
+def _draw_twice(panel: Axes, study: Study, task: str, axis: Axis, view: Callable[[Array], Array]) -> bool:
+    """Draw random search with two trials for every one, in grey; return whether there is such a line."""
+    if axis != "trials" or study.frames.objective != "error" or random_name(study.frames) is None:
+        return False
+    expected = random_twice(study, task)
+    if expected is None:
+        return False
+    x = np.arange(1.0, len(expected) + 1)
+    panel.step(x, view(expected), where="post", color=GREY, linestyle="--", linewidth=1.0, zorder=1.5)
+    return True
 
 
 def _view(frames: Frames, task: str, part: Part, scale: Scale) -> Callable[[Array], Array]:
@@ -85,105 +120,6 @@ def _view(frames: Frames, task: str, part: Part, scale: Scale) -> Callable[[Arra
     return view
 
 
-def _draw_bands(
-    panel: Axes,
-    bands: dict[str, Band],
-    styles: dict[str, Look],
-    view: Callable[[Array], Array],
-    names: tuple[str, str],
-) -> None:
-    """Draw every strategy of one task: the median, and the quartiles or the single repetitions."""
-    alpha = 0.15 if len(bands) <= _CROWD else 0.07
-    for place, (strategy, band) in enumerate(bands.items()):
-        look = styles[strategy]
-        _draw_spread(panel, band, look, view, (*names, strategy), alpha=alpha)
-        _draw_centre(panel, band, look, view(band.centre), (*names, strategy))
-        spots = _spots(len(band.x), place, len(bands))
-        panel.plot(
-            band.x[spots],
-            view(band.centre)[spots],
-            look.marker,
-            color=look.colour,
-            gid=gid("marks", *names, strategy),
-        )
-
-
-def _draw_spread(
-    panel: Axes,
-    band: Band,
-    look: Look,
-    view: Callable[[Array], Array],
-    names: tuple[str, ...],
-    *,
-    alpha: float,
-) -> None:
-    """Draw the quartiles, from 5 repetitions on, or else the single repetitions."""
-    if band.n < MIN_INTERVAL:
-        lines = [_stepped(np.column_stack(_jumps(band.x, row))) for row in view(band.runs)]
-        panel.add_collection(
-            LineCollection(lines, colors=look.colour, linewidths=0.5, alpha=0.5, gid=gid("runs", *names))
-        )
-        return
-    low = view(band.low)
-    high = view(np.where(np.isfinite(band.high), band.high, 1.0))
-    if band.x[0] == band.x[-1]:  # one point in time: an area would have no width
-        panel.vlines(band.x[:1], low[:1], high[:1], color=look.colour, alpha=0.4, gid=gid("band", *names))
-        return
-    kept = _changes(np.stack([low, high]))
-    panel.fill_between(
-        band.x[kept],
-        low[kept],
-        high[kept],
-        where=list(np.isfinite(low[kept])),
-        step="post",
-        color=look.colour,
-        alpha=alpha,
-        linewidth=0,
-        gid=gid("band", *names),
-    )
-
-
-def _draw_centre(panel: Axes, band: Band, look: Look, centre: Array, names: tuple[str, ...]) -> None:
-    """Draw the median: dotted, after a cross, once a run was exhausted."""
-    until = len(band.x) if band.exhausted_at is None else int(np.sum(band.x <= band.exhausted_at))
-    x, y = _jumps(band.x[:until], centre[:until])
-    panel.step(x, y, where="post", color=look.colour, linestyle=look.dash, gid=gid("line", *names))
-    if band.exhausted_at is None or not until:
-        return
-    x, y = _jumps(band.x[until - 1 :], centre[until - 1 :])
-    panel.step(x, y, where="post", color=look.colour, linewidth=0.8, linestyle=":", gid=gid("filled", *names))
-    panel.plot(x[0], y[0], "x", color="#222222", markersize=7, markeredgewidth=1.5, zorder=6)
-
-
-def _stepped(line: Array) -> Array:
-    """Return the corners of a right-continuous step function through ``line``, shape ``(n, 2)``."""
-    doubled = np.repeat(line, 2, axis=0)
-    return np.column_stack([doubled[1:, 0], doubled[:-1, 1]])
-
-
-def _jumps(x: Array, y: Array) -> tuple[Array, Array]:
-    """Return the points at which a step function changes, with its ends."""
-    kept = _changes(y[None])
-    return x[kept], y[kept]
-
-
-def _changes(values: Array) -> NDArray[np.bool_]:
-    """Return where any of several step functions, shape ``(n_functions, n_points)``, changes, and the ends."""
-    before, after = values[:, :-1], values[:, 1:]
-    changed = np.any((after != before) & ~(np.isnan(after) & np.isnan(before)), axis=0)
-    kept = np.ones(values.shape[1], dtype=np.bool_)
-    kept[1:-1] = changed[:-1]
-    return kept
-
-
-def _spots(n_points: int, place: int, count: int) -> list[int]:
-    """Return where a curve's markers stand: spread out, and shifted from strategy to strategy."""
-    if n_points <= _MARKS:
-        return list(range(n_points))
-    gap = n_points / _MARKS
-    return sorted({min(int(gap * (mark + (place + 0.5) / count)), n_points - 1) for mark in range(_MARKS)})
-
-
 def _set_axes(
     panel: Axes, bands: dict[str, Band], axis: Axis, scale: Scale, view: Callable[[Array], Array]
 ) -> None:
@@ -192,7 +128,7 @@ def _set_axes(
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if axis == "seconds":
         log_ticks(panel, "x")
-    else:
+    elif axis == "trials":
         if max(band.x[-1] for band in bands.values()) <= 1:
             panel.set_xlim(0.5, 1.5)
         panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -221,7 +157,33 @@ def _late(band: Band, axis: Axis) -> np.ndarray:
     return chosen if chosen.any() else np.isfinite(band.centre)
 
 
-def _legend(frames: Frames, bands: Bands, styles: dict[str, Look]) -> list[Entry]:
+def _readings(bands: dict[str, Band], view: Callable[[Array], Array]) -> dict[str, Line]:
+    """Return what a reader can ask the curves of one panel for; no spread below 5 repetitions."""
+    nothing = np.array(math.nan)
+    return {
+        name: Line(
+            band.x,
+            view(band.centre),
+            *(
+                view(end if band.n >= MIN_INTERVAL else np.broadcast_to(nothing, end.shape))
+                for end in (band.low, band.high)
+            ),
+        )
+        for name, band in bands.items()
+    }
+
+
+def axes_of(study: Study) -> tuple[Axis, ...]:
+    """Return the x axes worth drawing: full trainings only where trials are not all full trainings."""
+    for curves in study.curves.values():
+        numbers = np.arange(1.0, curves.n_trials + 1)
+        inside = numbers <= curves.length[..., None]
+        if np.any(inside & (np.abs(curves.trainings - numbers) > 1e-9)):  # noqa: PLR2004 -- rounding
+            return ("trials", "trainings", "seconds")
+    return ("trials", "seconds")
+
+
+def _legend(frames: Frames, bands: Bands, styles: dict[str, Look], *, twice: bool) -> list[Entry]:
     """Return the legend: the strategies, what the band is, what a cross means."""
     drawn = [band for by_strategy in bands.values() for band in by_strategy.values()]
     present = {name for by_strategy in bands.values() for name in by_strategy}
@@ -236,6 +198,8 @@ def _legend(frames: Frames, bands: Bands, styles: dict[str, Look]) -> list[Entry
         entries.append((Line2D([], [], color="#777777", linewidth=0.5), "thin: single repetitions"))
     if any(band.exhausted_at is not None for band in drawn):
         entries.append((Line2D([], [], color="#777777", marker="x", linestyle=":"), "exhausted, carried on"))
+    if twice:
+        entries.append((Line2D([], [], color=GREY, linestyle="--"), "random, 2 trials for each"))
     return entries
 
 
@@ -244,7 +208,7 @@ def _legend_height(entries: int) -> float:
     return 0.15 + 0.16 * -(-entries // 3)
 
 
-def _caption(frames: Frames, bands: Bands, axis: Axis, part: Part, scale: Scale) -> str:
+def _caption(frames: Frames, bands: Bands, axis: Axis, part: Part, scale: Scale, *, twice: bool) -> str:
     """Return what is drawn, of how many repetitions, and what was done about failures."""
     counts = [band.n for by_strategy in bands.values() for band in by_strategy.values()]
     chosen = "The incumbent is the best trial so far by validation " + (
@@ -257,14 +221,19 @@ def _caption(frames: Frames, bands: Bands, axis: Axis, part: Part, scale: Scale)
     lines = [
         f"{chosen}; shown is its {_PARTS[part]} {scale}.",
         key,
-        f"{repetitions_text(min(counts), max(counts)).capitalize()} runs a curve." if counts else "",
+        f"Runs of a curve: {repetitions_text(min(counts), max(counts))}." if counts else "",
         "A run without a result (yet), or after a crash, counts as worse than every other.",
         "Curves of a grid show the order of enumeration, shuffled with the seed.",
     ]
-    if axis == "seconds":
+    if axis != "trials":
+        spent = "Wall time is ask + train + evaluate + tell" if axis == "seconds" else _TRAININGS
         lines.append(
-            "Wall time is ask + train + evaluate + tell; a curve starts when each of its runs has a result "
-            "and ends with the run that ended first."
+            f"{spent}; a curve starts when each of its runs has a result and ends with the run that ended first."
+        )
+    if twice:
+        lines.append(
+            "Grey, dashed: random search with two trials for each trial of the others, the unbiased expected best "
+            "of 2 t of its trials, median over repetitions; it ends where its trials are used up."
         )
     if any(band.exhausted_at is not None for by_strategy in bands.values() for band in by_strategy.values()):
         lines.append("A cross marks the first run that was exhausted; its last result is carried on.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hpbench.store import Store
-from hpbench.study import RunRow, RunState, StudyInfo
+from hpbench.study import Event, RunRow, RunState, StudyInfo
 from hpbench.trial import Record, Status
 
 __all__ = ["ENDED", "TIME_PARTS", "Frames", "frames_of", "load_frames"]
@@ -37,11 +37,14 @@ class Frames:
         runs: one row for every cell of the suite, stored or not: task, strategy (categorical),
             repetition, state, message, trials (finished), failures (trials that did not end ok).
         info: what the study is.
+        checks: one row a trial that was trained again for the modelled clock: task (categorical),
+            modelled, measured (seconds of training and evaluation).
     """
 
     trials: pd.DataFrame
     runs: pd.DataFrame
     info: StudyInfo
+    checks: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -119,19 +122,34 @@ def load_frames(path: str | Path) -> Frames:
         StoreError: it is damaged.
     """
     with Store.open(path, read_only=True) as store:
-        return frames_of(store.records(), store.runs(), store.info)
+        return frames_of(store.records(), store.runs(), store.info, store.events())
 
 
-def frames_of(records: Iterable[Record], runs: Iterable[RunRow], info: StudyInfo) -> Frames:
+def frames_of(
+    records: Iterable[Record], runs: Iterable[RunRow], info: StudyInfo, events: Iterable[Event] = ()
+) -> Frames:
     """Return the frames of these records and runs.
 
     Args:
         records: finished trials, in any order.
         runs: every registered run with its state.
         info: what the study is; its suite names the tasks, strategies and repetitions.
+        events: what happened to the study; those that checked the modelled clock are used.
     """
     trials = _trials(records, info)
-    return Frames(trials, _runs(runs, trials, info), info)
+    return Frames(trials, _runs(runs, trials, info), info, _checks(events, info))
+
+
+def _checks(events: Iterable[Event], info: StudyInfo) -> pd.DataFrame:
+    """Return one row a trial that was trained again for the modelled clock."""
+    found = [event.payload for event in events if event.kind == "clock_check"]
+    return pd.DataFrame(
+        {
+            "task": _categorical([item["task"] for item in found], _names(info.suite, "tasks")),
+            "modelled": np.array([item["modelled"] for item in found], dtype=np.float64),
+            "measured": np.array([item["measured"] for item in found], dtype=np.float64),
+        }
+    )
 
 
 def _names(suite: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The figures about what a study took and how it ended: time by part, overhead, status of every trial."""
+"""The figures about what a study took and how it ended: time by part, overhead, status, the clock's check."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from matplotlib.patches import Patch
 
 from hpbench.analysis.canvas import Drawn, legend_below, log_ticks, no_results, panels
 from hpbench.analysis.captions import basis
+from hpbench.analysis.clocks import BAND, agreement_text
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import STATUSES, TaskCurves
 from hpbench.analysis.frames import TIME_PARTS, Frames
-from hpbench.analysis.style import PART_COLOURS, STATUS_COLOURS, looks, wrapped
+from hpbench.analysis.style import PART_COLOURS, STATUS_COLOURS, gid, looks, wrapped
 
-__all__ = ["overhead_figure", "status_figure", "time_figure"]
+__all__ = ["clock_figure", "overhead_figure", "status_figure", "time_figure"]
 
-_HATCHES = {"ask": "", "train": "///", "evaluate": "...", "tell": "xxx"}
+_HATCHES = {"ask": "", "train": "///", "evaluate": "\\\\\\\\\\\\", "tell": "xxx"}
 
 
 def time_figure(study: Study) -> Drawn:
@@ -155,6 +156,44 @@ def status_figure(study: Study) -> Drawn:
         f"(not run yet, exhausted, failed or skipped). {basis(frames)}"
     )
     return Drawn("status", "Status of every trial", caption, figure)
+
+
+def clock_figure(study: Study) -> Drawn:
+    """Return modelled against measured seconds of the trials that were trained again, both logarithmic."""
+    frames = study.frames
+    figure, (panel,) = panels(1, height=2.8, extra=0.35)
+    styles = looks(frames.tasks)
+    seconds = frames.checks[["modelled", "measured"]].to_numpy()
+    ends = np.array([seconds.min() / 1.4, seconds.max() * 1.4])
+    panel.fill_between(ends, ends * BAND[0], ends * BAND[1], color="#999999", alpha=0.3, linewidth=0)
+    panel.plot(ends, ends, color="#555555", linewidth=0.8)
+    drawn = []
+    for task, look in styles.items():
+        chosen = seconds[(frames.checks["task"] == task).to_numpy()]
+        if not len(chosen):
+            continue
+        marks = panel.plot(
+            chosen[:, 1],
+            chosen[:, 0],
+            look.marker,
+            color=look.colour,
+            alpha=0.8,
+            gid=gid("checks", "clock", task),
+        )
+        drawn.append((marks[0], task))
+    panel.set_xlim(*ends)
+    panel.set_ylim(*ends)
+    log_ticks(panel, "x")
+    log_ticks(panel, "y")
+    panel.set_xlabel("measured seconds a trial, alone")
+    panel.set_ylabel("modelled seconds a trial")
+    band = Patch(color="#999999", alpha=0.3, linewidth=0)
+    legend_below(figure, [*drawn, (band, f"ratio {BAND[0]:g} to {BAND[1]:g}")])
+    caption = (
+        f"Seconds of training and evaluation of random trials: what they were charged, and what the reference trainer "
+        f"took for them alone; the line is equality. {agreement_text(frames)} {basis(frames)}"
+    )
+    return Drawn("clock", "Modelled against measured seconds", caption, figure)
 
 
 _STATUS_WORDS = {"out_of_memory": "out of memory", "none": "no trial"}

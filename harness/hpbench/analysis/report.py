@@ -1,4 +1,4 @@
-"""``write_report``: from the store to tables and figures on disk, all of them rebuilt each time."""
+"""``write_report``: from the store to tables, figures and the page on disk, all of them rebuilt each time."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ import numpy as np
 import pandas as pd
 
 from hpbench.analysis.accounts import status_table, time_table, trouble_table
-from hpbench.analysis.claims import summary
+from hpbench.analysis.claims import across_claim, summary
 from hpbench.analysis.comparison import Study, study_of
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import load_frames
+from hpbench.analysis.page import Picture, Swatch, page_text
+from hpbench.analysis.rivals import across_table, pairs_table, reference_table, running_time_table
 from hpbench.analysis.tables import final_table, rank_table, selection_table
 from hpbench.analysis.writers import Table, escape_markdown, to_csv, to_latex, to_markdown
 from hpbench.files import atomic_write
 
 if TYPE_CHECKING:
     from hpbench.analysis.canvas import Drawn
-    from hpbench.analysis.figures import Axis, Bands, Scale
+    from hpbench.analysis.figures import Bands, Scale
 
 __all__ = ["all_tables", "write_report"]
 
 
 def write_report(results_dir: Path) -> list[Path]:
-    """Write ``tables/`` and ``figures/`` beside the store in ``results_dir``, and return their paths.
+    """Write ``report.html``, ``tables/`` and ``figures/`` beside the store in ``results_dir``, and return their paths.
 
     Works on a study that is running or partial: what is missing is said, never left out in silence.
 
@@ -38,7 +40,10 @@ def write_report(results_dir: Path) -> list[Path]:
     study = study_of(load_frames(results_dir))
     tables = all_tables(study)
     written = _write_tables(results_dir / "tables", tables, study)
-    return [*written, *_write_figures(results_dir, study)]
+    figures, pictures, legend = _write_figures(results_dir, study)
+    page = results_dir / "report.html"
+    atomic_write(page, page_text(study, tables, pictures, legend, results_dir))
+    return [page, *written, *figures]
 
 
 def all_tables(study: Study) -> list[Table]:
@@ -46,11 +51,15 @@ def all_tables(study: Study) -> list[Table]:
     frames = study.frames
     tables = [
         final_table(study),
+        across_table(study),
         rank_table(study),
+        pairs_table(study),
+        running_time_table(study),
         selection_table(study),
         time_table(frames),
         status_table(frames),
         trouble_table(frames),
+        reference_table(study),
     ]
     return [table for table in tables if len(table.values)]
 
@@ -69,47 +78,60 @@ def _write_tables(folder: Path, tables: list[Table], study: Study) -> list[Path]
     return [*written, path]
 
 
-def _write_figures(results_dir: Path, study: Study) -> list[Path]:
-    """Write each figure in three formats with an index of captions, and the plotted numbers as CSV."""
-    from hpbench.analysis import canvas  # noqa: PLC0415 -- matplotlib is loaded only where drawing happens
+def _write_figures(results_dir: Path, study: Study) -> tuple[list[Path], list[Picture], list[Swatch]]:
+    """Write each figure in three formats with an index of captions, and the plotted numbers as CSV.
+
+    Returns:
+        the files, and what the page shows: its figures and its legend.
+    """
+    from hpbench.analysis import canvas, pictures  # noqa: PLC0415 -- matplotlib is loaded only where drawing happens
 
     folder = results_dir / "figures"
     if study.frames.trials.empty:
         path = folder / "README.md"
         atomic_write(path, "# Figures\n\nNo trial has finished yet, so there is nothing to draw.\n")
-        return [path]
+        return [path], [], []
     written: list[Path] = []
-    index = ["# Figures\n"]
+    shown: list[Picture] = []
+    about = across_claim(study)
+    index = ["# Figures\n", *([f"{escape_markdown(about)}\n"] if about else [])]
     plotted: list[pd.DataFrame] = []
     with canvas.drawing():
         for drawn in _drawn(study, plotted):
+            if not drawn.name.startswith("best-"):  # the page has them task by task
+                shown.append(pictures.picture(study, drawn))
             written += canvas.save(drawn.figure, folder, drawn.name)
             caption = escape_markdown(drawn.caption)
             index.append(f"## {drawn.title}\n\n![{drawn.title}]({drawn.name}.png)\n\n{caption}\n")
+        shown += pictures.views(study)
+        legend = pictures.swatches(study)
     curves = results_dir / "tables" / "curves.csv"
     atomic_write(curves, to_csv(pd.concat(plotted, ignore_index=True)))
     path = folder / "README.md"
     atomic_write(path, "\n".join(index))
-    return [*written, curves, path]
+    return [*written, curves, path], shown, legend
 
 
 def _drawn(study: Study, plotted: list[pd.DataFrame]) -> Iterator[Drawn]:
     """Yield the figures one by one; the numbers of the curves are appended to ``plotted``."""
-    from hpbench.analysis import figures, overview, scores  # noqa: PLC0415 -- matplotlib, only where drawing happens
+    from hpbench.analysis import contrasts, figures, overview, scores, standing  # noqa: PLC0415 -- matplotlib, only where drawing happens
 
-    axes: tuple[Axis, ...] = ("trials", "seconds")
     parts: tuple[Part, ...] = ("val", "test")
     scales: tuple[Scale, ...] = ("accuracy", "error")
-    for axis in axes:
+    for axis in figures.axes_of(study):
         for part in parts:
             bands = figures.bands_of(study, axis, part)
             plotted.append(_plotted(bands, axis, part))
             for scale in scales:
                 yield figures.best_figure(study, bands, axis, part, scale)
+    yield from standing.standing_figures(study)
+    yield from contrasts.contrast_figures(study)
     yield scores.final_figure(study)
     yield overview.time_figure(study)
     yield overview.overhead_figure(study)
     yield overview.status_figure(study)
+    if not study.frames.checks.empty:
+        yield overview.clock_figure(study)
 
 
 def _plotted(bands: Bands, axis: str, part: str) -> pd.DataFrame:

@@ -19,6 +19,8 @@ from hpbench.analysis.writers import clean
 
 __all__ = [
     "DOUBLE",
+    "GREY",
+    "KINDS",
     "PART_COLOURS",
     "RC",
     "SINGLE",
@@ -47,8 +49,14 @@ _DASHES: tuple[tuple[int, tuple[float, ...]], ...] = (
     (0, (3, 1, 1, 1, 1, 1)),
 )
 
+KINDS = ("band", "cross", "filled", "line", "marks", "runs")
+"""First part of the ids of everything that shows one strategy's curve."""
+
 PART_COLOURS = {"ask": "#E69F00", "train": "#56B4E9", "evaluate": "#009E73", "tell": "#CC79A7"}
 """Colours of the parts of a trial's time."""
+
+GREY = "#888888"
+"""Of a reference that is no strategy of the study."""
 
 STATUS_COLOURS = {
     "ok": "#9ECAE1",

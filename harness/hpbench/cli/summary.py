@@ -1,4 +1,4 @@
-"""What ``hpbench run`` and ``hpbench report`` print when tables and figures are written."""
+"""What ``hpbench run`` and ``hpbench report`` print when page, tables and figures are written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_FAILURES = 10
 
 
 def rebuild(results: Path) -> list[Path]:
-    """Write tables and figures and return their paths.
+    """Write page, tables and figures and return their paths.
 
     Raises:
         StoreError: the folder cannot be written, or the store is damaged.
@@ -83,9 +83,10 @@ def _counted(cell: Cell) -> str:
 
 
 def files_text(results: Path, paths: Sequence[Path]) -> str:
-    """Return where the results lie: the store, and the folders of the files that were written."""
-    folders = Counter(path.parent for path in paths)
+    """Return where the results lie: the store, the page, and the folders of the files that were written."""
+    folders = Counter(path.parent for path in paths if path.parent != results)
     rows = [["Trials", str(store_path(results))]]
+    rows += [[path.stem.capitalize(), str(path)] for path in paths if path.parent == results]
     rows += [[folder.name.capitalize(), f"{folder} ({count} files)"] for folder, count in folders.items()]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{clean(name):{width}}  {clean(place)}" for name, place in rows)

@@ -47,6 +47,8 @@ class NetworkTask(Task):
         check_inputs(self.family, self.dataset)
         self.device = usable_device(spec.device)
         torch.set_num_threads(spec.threads)
+        if self.device.type == "cuda":
+            make_repeatable()
         self._splits: dict[int, DeviceSplit] = {}
         self._kept: dict[tuple[RunKey, int], ReferenceState | Lane] = {}
         self._calibrator: Calibrator | None = None
@@ -230,6 +232,18 @@ def usable_device(name: str) -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices. Use --device cpu or --device auto."
         )
     return device
+
+
+def make_repeatable() -> None:
+    """Let this process compute alike every time on a CUDA device.
+
+    Full float32 products instead of TF32, and kernels whose sums have one order. cuBLAS needs
+    ``CUBLAS_WORKSPACE_CONFIG`` besides, which a worker's environment has.
+    """
+    torch.use_deterministic_algorithms(mode=True)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
 
 
 def build_task(spec: TaskSpec) -> Task:

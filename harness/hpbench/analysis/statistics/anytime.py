@@ -93,7 +93,7 @@ def area_under_curve(curve: Array, *, scale: Literal["linear", "log"] = "linear"
     """
     trials = np.arange(1, curve.shape[-1] + 1)
     weights = np.ones(len(trials)) if scale == "linear" else np.log1p(1 / trials)
-    return np.asarray(curve @ (weights / weights.sum()), dtype=np.float64)
+    return np.asarray(np.sum(curve * (weights / weights.sum()), axis=-1), dtype=np.float64)
 
 
 def first_hits(incumbent: Array, targets: Array) -> Array:
@@ -187,7 +187,7 @@ def best_of_n(values: Array, n: int) -> Array:
     ordered = np.sort(np.where(np.isnan(values), math.inf, values), axis=-1)[..., : len(place)]
     weights = np.exp(log_weights)
     weighing = weights > 0  # beyond, weights underflow, and infinity times zero is no number
-    return np.asarray(ordered[..., weighing] @ weights[weighing], dtype=np.float64)
+    return np.asarray(np.sum(ordered[..., weighing] * weights[weighing], axis=-1), dtype=np.float64)
 
 
 def _log_choose(n: NDArray[np.int64], k: int) -> Array:

@@ -150,7 +150,8 @@ def _compile(graph: GraphModule, examples: Sequence[Tensor], path: Path) -> None
     # One thread, so that a package serves every number of them; the products have their own.
     options: dict[str, Any] = {"pattern_matcher": False, "cpp.threads": 1}
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch warns of itself
+        for kind in (DeprecationWarning, FutureWarning):  # torch warns of itself
+            warnings.simplefilter("ignore", kind)
         program = export(_InPlace(), tuple(examples), dynamic_shapes=(open_sizes,), strict=False)
         torch._inductor.aoti_compile_and_package(  # noqa: SLF001 - torch publishes it under this name
             program, package_path=str(temporary), inductor_configs=options

@@ -1,0 +1,180 @@
+"""The figures of differences: paired ones to the baseline, regret by task, and the critical difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from hpbench.analysis.across import (
+    Across,
+    CriticalDifference,
+    across_tasks,
+    critical_difference_of,
+    regret_scale,
+)
+from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
+from hpbench.analysis.captions import METHODS, basis, counted, p_text
+from hpbench.analysis.comparison import Study
+from hpbench.analysis.frames import Frames
+from hpbench.analysis.statistics import Array, normalised_regret
+from hpbench.analysis.style import looks, wrapped
+
+__all__ = ["ROPE", "contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
+
+ROPE = 0.5
+"""Half a point of accuracy: differences within are practically none. Fixed before looking."""
+
+_DARK = "#111111"
+_LIGHT = "#FEFEFE"
+_HALF = 0.5
+
+
+def contrast_figures(study: Study) -> Iterator[Drawn]:
+    """Yield the figures of differences that the study allows."""
+    if study.frames.baseline is not None:
+        yield forest_figure(study)
+    found = across_tasks(study)
+    if found.possible:
+        critical = critical_difference_of(found)
+        if critical.enough:
+            yield critical_figure(study, found, critical)
+    yield heat_figure(study)
+
+
+def forest_figure(study: Study) -> Drawn:
+    """Return F9: paired differences of final test accuracy to the baseline, a panel a task."""
+    frames = study.frames
+    assert frames.baseline is not None  # noqa: S101 -- the caller saw to it
+    rivals = [name for name in frames.strategies if name != frames.baseline]
+    figure, axes = panels(len(frames.tasks), height=0.95 + 0.25 * len(rivals), extra=0.25)
+    styles = looks(frames.strategies)
+    for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
+        cells = {cell.strategy: cell for cell in study.comparisons[task].cells}
+        panel.axvspan(-ROPE, ROPE, color="#BBBBBB", alpha=0.35, linewidth=0, zorder=0)
+        panel.axvline(0.0, color="#555555", linewidth=0.7, zorder=1)
+        drawn = False
+        for row, name in enumerate(rivals):
+            versus = cells[name].versus
+            if versus is None or not math.isfinite(versus.difference.centre):
+                continue
+            drawn = True
+            found, look = versus.difference, styles[name]
+            panel.plot(100 * found.centre, row, look.marker, color=look.colour, markersize=4.5)
+            if found.exists:
+                panel.plot([100 * found.low, 100 * found.high], [row, row], color=look.colour, linewidth=1.4)
+        panel.set_title(wrapped(task, 34))
+        panel.set_yticks(range(len(rivals)))
+        panel.set_yticklabels([wrapped(frames.label(n), 22, 2) for n in rivals] if place % 3 == 0 else [])
+        panel.set_ylim(len(rivals) - _HALF, -_HALF)
+        panel.set_xlabel("points of test accuracy")
+        panel.grid(visible=False, axis="y")
+        if not drawn:
+            no_results(panel)
+    base = frames.label(frames.baseline)
+    legend_below(
+        figure,
+        [
+            (Line2D([], [], color="#777777", marker="o"), f"mean difference to {base}, 95 %"),
+            (Patch(color="#BBBBBB", alpha=0.6, linewidth=0), f"within ± {ROPE:g} points"),
+        ],
+    )
+    caption = (
+        f"Paired difference of final test accuracy to {base}, mean over the repetitions that both have; right of zero "
+        f"the strategy is better. {METHODS} Grey: differences of at most {ROPE:g} points, practically none. {basis(frames)}"
+    )
+    return Drawn("difference", "Paired differences to the baseline", caption, figure)
+
+
+def heat_figure(study: Study) -> Drawn:
+    """Return F11: mean final normalised test regret of every strategy on every task, numbers printed."""
+    frames = study.frames
+    values = np.array([_final_regrets(study, task) for task in frames.tasks])
+    figure, (panel,) = panels(1, height=0.75 + 0.3 * len(frames.tasks), extra=0.35)
+    shown = np.clip(np.where(np.isnan(values), 0.0, values), 0.0, 1.0)
+    panel.pcolormesh(
+        np.arange(len(frames.strategies) + 1) - _HALF,
+        np.arange(len(frames.tasks) + 1) - _HALF,
+        np.ma.masked_where(np.isnan(values), shown),
+        cmap="cividis_r",
+        vmin=0.0,
+        vmax=1.0,
+    )
+    for (row, column), value in np.ndenumerate(values):
+        text = "-" if math.isnan(value) else f"{value:.2f}"
+        colour = "#555555" if math.isnan(value) else _LIGHT if value > 0.55 else _DARK  # noqa: PLR2004 -- by eye
+        panel.text(column, row, text, ha="center", va="center", color=colour)
+    panel.set_xticks(range(len(frames.strategies)))
+    panel.set_xticklabels([wrapped(frames.label(name), 14, 3) for name in frames.strategies])
+    panel.set_yticks(range(len(frames.tasks)))
+    panel.set_yticklabels([wrapped(task, 22, 2) for task in frames.tasks])
+    panel.set_ylim(len(frames.tasks) - _HALF, -_HALF)
+    panel.grid(visible=False)
+    caption = (
+        "Mean final normalised regret by test error: 0 the lowest test error of any incumbent of the study on the task, "
+        "1 the baseline's median after its first trial; lower is better. A failed run counts as 1, or as the worst of "
+        f"its task; a dash: no run has ended, or nothing differs. {basis(frames)}"
+    )
+    return Drawn("regret-by-task", "Normalised regret by task and strategy", caption, figure)
+
+
+def _final_regrets(study: Study, task: str) -> Array:
+    """Return the mean final regret of every strategy on one task, shape ``(k,)``."""
+    curves = study.curves[task]
+    best, reference = regret_scale(study.frames, curves, "test")
+    if not reference > best:
+        return np.full(len(curves.strategies), math.nan)
+    values = normalised_regret(curves.final_error("test"), best=best, reference=reference)
+    worst = max(1.0, float(np.nanmax(values, initial=1.0)))
+    values = np.where(curves.failed, worst, values)
+    ended = np.isfinite(values)
+    return np.array(
+        [row[seen].mean() if seen.any() else math.nan for row, seen in zip(values, ended, strict=True)]
+    )
+
+
+def critical_figure(study: Study, found: Across, critical: CriticalDifference) -> Drawn:
+    """Return F7: mean ranks over the tasks; bars join strategies that no test tells apart."""
+    frames = study.frames
+    names = [frames.strategies[index] for index in found.strategies]
+    figure, (panel,) = panels(1, height=0.9 + 0.22 * len(names) + 0.12 * len(critical.bars))
+    _draw_ranks(panel, frames, names, critical)
+    assert critical.omnibus is not None  # noqa: S101 -- there are tasks enough
+    p = p_text(critical.omnibus.f_p, enough=True)
+    caption = (
+        f"Mean rank by test error over {counted(critical.n_tasks, 'task')} (each the mean of its repetitions), 1 is best. "
+        f"Friedman's test with Iman and Davenport's correction: p {p if p.startswith('<') else '= ' + p}. "
+        + (
+            "Bars join strategies between any two of which Wilcoxon's signed-rank test, Holm-adjusted over all pairs, "
+            "shows no difference. "
+            if critical.passed
+            else "So no strategy is shown to rank differently from another, and no bar is drawn. "
+        )
+        + basis(frames)
+    )
+    return Drawn("critical-difference", "Ranks over tasks and critical differences", caption, figure)
+
+
+def _draw_ranks(panel: Axes, frames: Frames, names: list[str], critical: CriticalDifference) -> None:
+    """Draw the strategies on a line of ranks, a row each, and the bars below them."""
+    styles = looks(frames.strategies)
+    order = np.argsort(critical.ranks, kind="stable")
+    for row, index in enumerate(order):
+        look = styles[names[index]]
+        panel.plot(critical.ranks[index], row, look.marker, color=look.colour, markersize=5)
+    for level, bar in enumerate(critical.bars):
+        ends = critical.ranks[list(bar)]
+        height = len(order) - 0.2 + 0.5 * level
+        panel.plot([ends.min() - 0.03, ends.max() + 0.03], [height, height], color="#333333", linewidth=3)
+    panel.set_yticks(range(len(order)))
+    panel.set_yticklabels(
+        [f"{wrapped(frames.label(names[i]), 26, 1)} ({critical.ranks[i]:.2f})" for i in order]
+    )
+    panel.set_ylim(len(order) - 0.4 + 0.5 * len(critical.bars), -0.5)
+    panel.set_xlim(0.9, len(order) + 0.1)
+    panel.set_xlabel("mean rank (1 is best)")
+    panel.grid(visible=False, axis="y")

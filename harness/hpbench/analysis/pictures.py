@@ -1,0 +1,84 @@
+"""The figures of ``report.html``: those of the files with real text, and single views of every task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hpbench.analysis.canvas import Drawn, settle
+from hpbench.analysis.comparison import Study
+from hpbench.analysis.curves import Part
+from hpbench.analysis.figures import Axis, Bands, Scale, axes_of, bands_of, best_figure
+from hpbench.analysis.inline import inline
+from hpbench.analysis.page import Picture, Swatch
+from hpbench.analysis.style import looks
+
+__all__ = ["picture", "swatches", "views"]
+
+_SHORT: dict[Axis, str] = {"trials": "n", "trainings": "e", "seconds": "s"}
+_WORDS = {
+    "val": "validation",
+    "test": "test",
+    "trials": "trials",
+    "trainings": "full trainings",
+    "seconds": "seconds",
+}
+
+
+def picture(study: Study, drawn: Drawn) -> Picture:
+    """Return a figure of the files for the page."""
+    found = inline(drawn, f"f-{drawn.name}", study.frames.strategies)
+    return Picture(f"fig-{drawn.name}", drawn.title, drawn.caption, found.svg, found.panels)
+
+
+def views(study: Study) -> Iterator[Picture]:
+    """Yield the curves of every task: each axis, on validation and on test, linear and logarithmic."""
+    parts: tuple[Part, ...] = ("val", "test")
+    for axis in axes_of(study):
+        for part in parts:
+            bands = bands_of(study, axis, part)
+            for place in range(len(study.frames.tasks)):
+                yield from _scales(study, bands, (axis, part), place)
+
+
+def _scales(study: Study, bands: Bands, what: tuple[Axis, Part], place: int) -> Iterator[Picture]:
+    """Yield both scales of one view of the task at ``place``."""
+    scales: tuple[Scale, ...] = ("accuracy", "error")
+    axis, part = what
+    task = study.frames.tasks[place]
+    for scale in scales:
+        drawn = best_figure(study, bands, axis, part, scale, tasks=(task,))
+        _simplify(drawn)
+        short = f"{_SHORT[axis]}{part[0]}{place}{scale[0]}"
+        found = inline(drawn, short, study.frames.strategies)
+        shown = "accuracy, linear" if scale == "accuracy" else "error, logarithmic"
+        view = {"x": _WORDS[axis], "part": _WORDS[part], "scale": shown}
+        title = f"{_WORDS[part].capitalize()} {scale} of the incumbent against {_WORDS[axis]}"
+        stem = f"view-{axis}-{part}-{place}"
+        panels = found.panels
+        if scale == "error":  # the same numbers, told once
+            panels = [{**panel, "lines": None, "of": f"{stem}-accuracy"} for panel in panels]
+        yield Picture(f"{stem}-{scale}", title, drawn.caption, found.svg, panels, task, view)
+
+
+def _simplify(drawn: Drawn) -> None:
+    """Take away what the page says elsewhere, legend and title, and place the panel without a search."""
+    figure = drawn.figure
+    for legend in list(figure.legends):
+        legend.remove()
+    figure.set_layout_engine(None)  # one that was only switched off would forbid the next line
+    figure.set_size_inches(4.6, 2.6)
+    figure.subplots_adjust(left=0.125, right=0.985, bottom=0.155, top=0.97)
+    for panel in figure.axes:
+        panel.set_title("")
+    settle(figure)
+
+
+def swatches(study: Study) -> list[Swatch]:
+    """Return the legend of the page, in suite order."""
+    frames = study.frames
+    return [
+        Swatch(
+            frames.label(name), look.colour, " ".join(f"{3 * length:g}" for length in look.dash[1]) or "none"
+        )
+        for name, look in looks(frames.strategies).items()
+    ]

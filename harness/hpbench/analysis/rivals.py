@@ -1,0 +1,266 @@
+"""The tables of strategies against each other: time to targets, all pairs, all tasks, and fixed points."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hpbench.analysis.across import (
+    Across,
+    across_tasks,
+    rank_progress,
+    regret_progress,
+    regret_scale,
+)
+from hpbench.analysis.captions import basis, counted, p_text
+from hpbench.analysis.comparison import ALPHA, Study
+from hpbench.analysis.statistics import (
+    Array,
+    area_under_curve,
+    holm,
+    iqm,
+    smallest_n,
+    wilcoxon,
+    win_tie_loss,
+)
+from hpbench.analysis.targets import SHARES, Pace, levels_of, pace_of, random_name, targets_of
+from hpbench.analysis.writers import NAMES, Column, Mark, Table, column
+
+__all__ = ["across_table", "pairs_table", "reference_table", "running_time_table"]
+
+_Row = Mapping[str, Any]
+_EVERY = "all tasks"
+
+
+def running_time_table(study: Study) -> Table:
+    """Return T2: expected trials to three targets with the successes, and the speed-up over random search."""
+    frames = study.frames
+    random = random_name(frames)
+    rows = []
+    for task, curves in study.curves.items():
+        for place, strategy in enumerate(frames.strategies):
+            pace = pace_of(study, task, place) if curves.n_trials else None
+            if pace is not None and pace.runs and pace.ert:
+                names = {"task": task, "strategy": strategy, "label": frames.label(strategy)}
+                own = {"speed_up": math.nan} if strategy == random else {}
+                rows.append({**names, **_pace_row(pace), **own})
+    columns = [*NAMES, *(Column(f"ERT to {100 * share:.0f} % (trials)", _ert(share)) for share in SHARES)]
+    caption = (
+        "Expected running time: all trials that the runs spent until the target, over the runs that reached it "
+        "(in brackets), as if runs were restarted; infinite if none did. Targets: 25, 50 and 75 % of the way "
+        "from the baseline's median after its first trial to the best validation result of the study. "
+    )
+    if random is not None:
+        columns.append(Column(f"Speed-up over {frames.label(random)}", _speed))
+        caption += (
+            "Speed-up: trials of random search over the trials after which the strategy's mean is as good as random "
+            "search's expected best of all its trials (unbiased best-of-n estimator); where it never is, the trials "
+            "that random search needs for the strategy's final mean over all of its trials, below 1. "
+        )
+    return Table(
+        "targets", "Trials to targets", f"{caption}{basis(frames)}", pd.DataFrame(rows), tuple(columns)
+    )
+
+
+def _pace_row(pace: Pace) -> dict[str, Any]:
+    """Return the values of one strategy on one task."""
+    row: dict[str, Any] = {}
+    for share, (time, successes) in zip(SHARES, pace.ert, strict=True):
+        row[f"ert_{100 * share:.0f}"] = time
+        row[f"successes_{100 * share:.0f}"] = successes
+    return row | {
+        "runs": pace.runs,
+        "own_trials": pace.own_trials,
+        "random_trials": pace.random_trials,
+        "speed_up": pace.speed_up,
+    }
+
+
+def _ert(share: float) -> Callable[[_Row], str]:
+    """Return the form of an expected running time: ``"12.5 (7/10)"``."""
+
+    def form(row: _Row) -> str:
+        time = row[f"ert_{100 * share:.0f}"]
+        text = f"{time:.1f}" if math.isfinite(time) else "∞"
+        return f"{text} ({row[f'successes_{100 * share:.0f}']}/{row['runs']})"
+
+    return form
+
+
+def _speed(row: _Row) -> str:
+    """Return the speed-up over random search; nothing for random search itself."""
+    return f"{row['speed_up']:.2f}" if math.isfinite(row["speed_up"]) else "-"
+
+
+def pairs_table(study: Study) -> Table:
+    """Return T3: all pairs of strategies, within every task and over the tasks."""
+    frames = study.frames
+    blocks = {task: curves.final_error("test") for task, curves in study.curves.items()}
+    rows = [row for task, errors in blocks.items() for row in _pair_rows(study, task, errors)]
+    means = np.array([_means(errors) for errors in blocks.values()]).T
+    if len(blocks) > 1:
+        rows += _pair_rows(study, _EVERY, means)
+    columns = [
+        *NAMES,
+        *(Column(f"vs {frames.label(name)}", _pair(name)) for name in frames.strategies),
+    ]
+    caption = (
+        "Every strategy (row) against every other (column): mean paired difference of test accuracy in points, "
+        "positive if the row is better; blocks won / tied / lost; Wilcoxon's p, Holm-adjusted over all pairs of the "
+        f"task, bold below {ALPHA}. Blocks are the repetitions that both have; for '{_EVERY}' the tasks, each with "
+        f"its mean over repetitions. 'too few': so few blocks cannot reach p < {ALPHA}. {basis(frames)}"
+    )
+    return Table("pairs", "All pairs", caption, pd.DataFrame(rows), tuple(columns))
+
+
+def _means(errors: Array) -> Array:
+    """Return the mean of each row over what is finite, NaN without any."""
+    return np.array([row[np.isfinite(row)].mean() if np.isfinite(row).any() else math.nan for row in errors])
+
+
+def _pair_rows(study: Study, task: str, errors: Array) -> list[dict[str, Any]]:
+    """Return one row a strategy; ``errors`` has shape ``(k, n_blocks)``."""
+    frames = study.frames
+    k = len(frames.strategies)
+    pairs = list(itertools.combinations(range(k), 2))
+    both = [np.isfinite(errors[a]) & np.isfinite(errors[b]) for a, b in pairs]
+    raw = [
+        wilcoxon(errors[a][seen], errors[b][seen]) if seen.any() else math.nan
+        for (a, b), seen in zip(pairs, both, strict=True)
+    ]
+    adjusted = holm(np.array(raw))
+    known = max(int(np.sum(~np.isnan(adjusted))), 1)
+    rows: list[dict[str, Any]] = [
+        {"task": task, "strategy": name, "label": frames.label(name)} for name in frames.strategies
+    ]
+    for (a, b), seen, p in zip(pairs, both, adjusted, strict=True):
+        for mine, other in ((a, b), (b, a)):
+            name = frames.strategies[other]
+            x, y = errors[mine][seen], errors[other][seen]
+            won, tied, lost = win_tie_loss(x, y) if len(x) else (0, 0, 0)
+            rows[mine] |= {
+                f"{name}: difference": float(np.mean(y - x)) if len(x) else math.nan,
+                f"{name}: won": won,
+                f"{name}: tied": tied,
+                f"{name}: lost": lost,
+                f"{name}: p": float(p),
+                f"{name}: enough": len(x) >= smallest_n(known, alpha=ALPHA),
+            }
+    return rows
+
+
+def _pair(name: str) -> Callable[[_Row], Mark]:
+    """Return the form of one pair: difference, blocks won, tied and lost, p."""
+
+    def form(row: _Row) -> Mark:
+        difference = row.get(f"{name}: difference", math.nan)
+        if row["strategy"] == name or not math.isfinite(difference):
+            return Mark("-")
+        p, enough = row[f"{name}: p"], bool(row[f"{name}: enough"])
+        counts = "/".join(f"{row[f'{name}: {kind}']:.0f}" for kind in ("won", "tied", "lost"))
+        shown = p_text(p, enough=enough)
+        text = f"{100 * difference:+.2f}; {counts}; {shown if shown == 'too few' else f'p {shown}'}"
+        return Mark(text.replace("-0.00", "0.00").replace("+0.00", "0.00"), bold=enough and p < ALPHA)
+
+    return form
+
+
+def across_table(study: Study) -> Table:
+    """Return one row a strategy over all tasks: mean rank, regret, its area over the budget, IQM."""
+    frames = study.frames
+    found = across_tasks(study)
+    rows = _across_rows(study, found) if found.possible else []
+    columns = (
+        NAMES[1],
+        column("Mean rank (test)", "rank", _digits),
+        column("Final regret, validation", "regret_val", _digits),
+        column("Final regret, test", "regret_test", _digits),
+        column("Area under validation regret", "area_val", _digits),
+        column("IQM of 1 - test regret", "iqm", _digits),
+    )
+    left = ", ".join(frames.label(name) for name in found.left_out)
+    caption = (
+        f"Over {counted(len(found.tasks), 'task')}, each weighing the same. Normalised regret: 0 the best "
+        "incumbent of the study, 1 the baseline's median after its first trial; a run without a result has the "
+        "worst of its task. Area: mean regret over the budget, all shares of it weighing the same. IQM: "
+        "mean of the middle half of all runs of all tasks. "
+        + (f"Left out, for they cannot search every task: {left}. " if left else "")
+        + basis(frames)
+    )
+    return Table("across", "Over all tasks", caption, pd.DataFrame(rows), columns)
+
+
+def _across_rows(study: Study, found: Across) -> list[dict[str, Any]]:
+    """Return the values of every strategy that takes part."""
+    frames = study.frames
+    ranks = rank_progress(frames, found, "test").centre[:, -1]
+    val, test = (regret_progress(frames, found, part) for part in ("val", "test"))
+    scored = [values[:, :, -1] for values in found.regrets["test"] if np.isfinite(values).all()]
+    rows = []
+    for place, index in enumerate(found.strategies):
+        name = frames.strategies[index]
+        runs = np.concatenate([1.0 - values[place] for values in scored]) if scored else np.empty(0)
+        rows.append(
+            {
+                "strategy": name,
+                "label": frames.label(name),
+                "rank": float(ranks[place]),
+                "regret_val": float(val.centre[place, -1]) if val.n_tasks else math.nan,
+                "regret_test": float(test.centre[place, -1]) if test.n_tasks else math.nan,
+                "area_val": float(area_under_curve(val.centre[place])) if val.n_tasks else math.nan,
+                "iqm": iqm(runs) if len(runs) else math.nan,
+            }
+        )
+    return rows
+
+
+def _digits(value: float) -> str:
+    """Return three decimals."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def reference_table(study: Study) -> Table:
+    """Return the points that regrets and targets are measured from; they move when a study grows."""
+    frames = study.frames
+    rows = []
+    for task, curves in study.curves.items():
+        if curves.n_trials:
+            val, test = regret_scale(frames, curves, "val"), regret_scale(frames, curves, "test")
+            rows.append(
+                {
+                    "task": task,
+                    "best_val_error": val[0],
+                    "reference_val_error": val[1],
+                    "best_test_error": test[0],
+                    "reference_test_error": test[1],
+                    "ert_targets": " ".join(f"{value:.6g}" for value in levels_of(frames, curves)),
+                    "ecdf_targets": " ".join(f"{value:.6g}" for value in targets_of(frames, curves)),
+                }
+            )
+    columns = (
+        NAMES[0],
+        column("Validation error at regret 0", "best_val_error", _four),
+        column("at regret 1", "reference_val_error", _four),
+        column("Test error at regret 0", "best_test_error", _four),
+        column("at regret 1", "reference_test_error", _four),
+        column("Targets of the ERT", "ert_targets"),
+        column("Targets of the ECDF", "ecdf_targets"),
+    )
+    caption = (
+        "Regret 0 is the lowest error of any incumbent, regret 1 the baseline's median after its first trial; targets "
+        "are validation results in what the strategies minimise. All of them come from this study, and move "
+        f"when strategies or repetitions are added. {basis(frames)}"
+    )
+    return Table(
+        "references", "What regret and targets are measured from", caption, pd.DataFrame(rows), columns
+    )
+
+
+def _four(value: float) -> str:
+    """Return four decimals."""
+    return f"{value:.4f}" if math.isfinite(value) else "-"

@@ -1,0 +1,250 @@
+"""The figures over all tasks: normalised regret, mean rank, targets reached, performance profile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from hpbench.analysis.across import (
+    FRACTIONS,
+    Across,
+    Progress,
+    across_tasks,
+    mean_over_tasks,
+    rank_progress,
+    regret_progress,
+)
+from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, panels
+from hpbench.analysis.captions import basis, counted
+from hpbench.analysis.comparison import Study
+from hpbench.analysis.curves import Part
+from hpbench.analysis.frames import Frames
+from hpbench.analysis.statistics import Array
+from hpbench.analysis.strokes import changes
+from hpbench.analysis.style import GREY, Look, gid, looks
+from hpbench.analysis.targets import race_of, random_name
+from hpbench.seeding import bootstrap_stream
+
+__all__ = [
+    "GREY",
+    "Line",
+    "profile_figure",
+    "race_figure",
+    "rank_figure",
+    "regret_figure",
+    "standing_figures",
+]
+
+_PARTS: tuple[tuple[Part, str], ...] = (("val", "validation"), ("test", "test"))
+_FLOOR = 1e-3
+
+
+def standing_figures(study: Study) -> Iterator[Drawn]:
+    """Yield the figures over all tasks that the study allows."""
+    found = across_tasks(study)
+    if found.possible:
+        yield regret_figure(study, found)
+        yield rank_figure(study, found)
+    yield race_figure(study)
+    if found.possible:
+        yield profile_figure(study, found)
+
+
+def regret_figure(study: Study, found: Across) -> Drawn:
+    """Return F4: mean normalised regret against the share of the budget, on validation and on test."""
+    frames = study.frames
+    figure, axes = _two_panels(len(found.strategies))
+    tasks = 0
+    readouts: list[Readout] = []
+    for panel, (part, word) in zip(axes, _PARTS, strict=True):
+        progress = regret_progress(frames, found, part)
+        tasks = max(tasks, progress.n_tasks)
+        _draw(
+            panel, _lines(frames, found, progress, floor=_FLOOR), looks(frames.strategies), ("regret", part)
+        )
+        panel.set_title(word)
+        panel.set_ylabel("mean normalised regret" if part == "val" else "")
+        panel.set_xlabel("share of the budget (%)")
+        if progress.n_tasks:
+            log_ticks(panel, "y")
+    caption = (
+        "Mean normalised regret of the incumbent: 0 the lowest error of any incumbent of the study, 1 the baseline's "
+        "median after its first trial; a run without a result (yet) has the worst regret of its task. Mean over "
+        f"repetitions, then over {counted(tasks, 'task')}; {_BAND} Validation flatters: it is what was chosen by. "
+        f"Values below {_FLOOR:g} are drawn there. {_left(frames, found)}{basis(frames)}"
+    )
+    legend_below(figure, _entries(frames, found))
+    return Drawn("regret", "Normalised regret over all tasks", caption, figure, tuple(readouts))
+
+
+_BAND = "bands: 95 % stratified bootstrap, repetitions resampled in pairs within each task, from 5 repetitions on."
+
+
+def rank_figure(study: Study, found: Across) -> Drawn:
+    """Return F5: mean rank against the share of the budget, 1 on top."""
+    frames = study.frames
+    figure, axes = _two_panels(len(found.strategies))
+    finals: dict[str, float] = {}
+    readouts: list[Readout] = []
+    for panel, (part, word) in zip(axes, _PARTS, strict=True):
+        progress = rank_progress(frames, found, part)
+        lines = _lines(frames, found, progress)
+        finals = {name: float(line.y[-1]) for name, line in lines.items()}
+        readouts.append(Readout("% of the budget", "", ("rank", part), lines))
+        _draw(panel, lines, looks(frames.strategies), ("rank", part))
+        panel.set_title(word)
+        panel.set_ylabel("mean rank" if part == "val" else "")
+        panel.set_xlabel("share of the budget (%)")
+        panel.set_ylim(len(found.strategies) + 0.1, 0.9)
+    caption = (
+        "Mean rank by the incumbent's error, 1 is best: ranked within each task and repetition, ties averaged, a "
+        f"run without a result (yet) last; mean over repetitions, then over {counted(len(found.tasks), 'task')}; {_BAND} "
+        f"In the legend: final mean rank by test error. {_left(frames, found)}{basis(frames)}"
+    )
+    legend_below(figure, _entries(frames, found, finals))
+    return Drawn("rank", "Mean rank over all tasks", caption, figure, tuple(readouts))
+
+
+def race_figure(study: Study) -> Drawn:
+    """Return F6: the share of run-length-based targets reached against trials, logarithmic."""
+    frames = study.frames
+    race = race_of(study)
+    figure, (panel,) = panels(1, height=2.4, extra=0.2 + 0.16 * len(frames.strategies) / 2)
+    styles = looks(frames.strategies)
+    unknown = np.full(len(race.trials), math.nan)
+    lines = {name: Line(race.trials, share, unknown, unknown) for name, share in race.reached.items()}
+    _draw(panel, lines, styles, ("race", "val"))
+    entries: list[Entry] = [(_handle(styles[name]), frames.label(name)) for name in race.reached]
+    if race.twice is not None:
+        panel.step(
+            race.trials[: len(race.twice)], race.twice, where="post", color=GREY, linestyle="--", zorder=1
+        )
+        entries.append((Line2D([], [], color=GREY, linestyle="--"), "random, 2 trials for each"))
+    panel.set_ylim(-0.02, 1.02)
+    panel.set_xlabel("trials")
+    panel.set_ylabel("share of targets reached")
+    if len(race.trials) > 1 and lines:
+        log_ticks(panel, "x")
+    legend_below(figure, entries)
+    setter = "random search" if random_name(frames) else "the first strategy"
+    caption = (
+        f"Share of (run, target) pairs reached, mean over {counted(race.n_tasks, 'task')}. The {race.n_targets} targets "
+        f"are nobody's choice: for each task the medians that {setter} reached after 1, 2, 4, … trials, in what the "
+        "strategies minimise on validation data. Grey: random search with two trials for each trial of the others, "
+        f"as far as its trials reach. No band. {basis(frames)}"
+    )
+    return Drawn(
+        "targets",
+        "Targets reached against trials",
+        caption,
+        figure,
+        (Readout("trials", "", ("race", "val"), lines),),
+    )
+
+
+def profile_figure(study: Study, found: Across) -> Drawn:
+    """Return F10: the share of runs whose final test score lies above each threshold."""
+    frames = study.frames
+    figure, (panel,) = panels(1, height=2.4, extra=0.2 + 0.16 * len(found.strategies) / 2)
+    thresholds = np.arange(0, 101) / 100
+    scored = [1.0 - values[:, :, -1] for values in found.regrets["test"] if np.isfinite(values).all()]
+    above = [(values[:, :, None] > thresholds).astype(np.float64) for values in scored]
+    stream = bootstrap_stream(int(frames.info.suite["root_seed"])).child("across", "profile", "test")
+    progress = mean_over_tasks(above, stream.generator())
+    lines = _lines(frames, found, progress, x=thresholds)
+    _draw(panel, lines, looks(frames.strategies), ("profile", "test"))
+    panel.set_xlabel("normalised test score τ")
+    panel.set_ylabel("share of runs above τ")
+    panel.set_ylim(-0.02, 1.02)
+    legend_below(figure, _entries(frames, found))
+    caption = (
+        "Performance profile: the share of runs whose final test score, 1 less the normalised regret, lies above τ; "
+        "1 is the best incumbent of the study, 0 the baseline's median after its first trial. Mean over "
+        f"{counted(progress.n_tasks, 'task')}; {_BAND} {_left(frames, found)}{basis(frames)}"
+    )
+    return Drawn(
+        "profile", "Performance profile", caption, figure, (Readout("τ", "", ("profile", "test"), lines),)
+    )
+
+
+def _two_panels(count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of two panels with room for a legend of ``count`` strategies."""
+    return panels(2, height=2.3, extra=0.2 + 0.16 * -(-count // 4))
+
+
+def _lines(
+    frames: Frames, found: Across, progress: Progress, *, x: Array | None = None, floor: float | None = None
+) -> dict[str, Line]:
+    """Return the curves by strategy; nothing without a task."""
+    if not progress.n_tasks:
+        return {}
+    places = 100.0 * FRACTIONS if x is None else x
+    values = [progress.centre, progress.low, progress.high]
+    if floor is not None:
+        values = [np.maximum(value, floor) for value in values]
+    start = found.start if x is None else 0
+    return {
+        frames.strategies[index]: Line(places[start:], *(value[row, start:] for value in values))
+        for row, index in enumerate(found.strategies)
+    }
+
+
+def _draw(panel: Axes, lines: Mapping[str, Line], styles: Mapping[str, Look], names: tuple[str, str]) -> None:
+    """Draw the curves as steps, with their bands."""
+    for place, (strategy, line) in enumerate(lines.items()):
+        look = styles[strategy]
+        kept = changes(np.stack([line.y, line.low, line.high]))
+        x, y, low, high = (values[kept] for values in (line.x, line.y, line.low, line.high))
+        panel.step(
+            x,
+            y,
+            where="post",
+            color=look.colour,
+            linestyle=look.dash,
+            marker=look.marker,
+            markevery=_marks(place, len(x)),
+            gid=gid("line", *names, strategy),
+        )
+        if np.isfinite(low).all():
+            panel.fill_between(
+                x,
+                low,
+                high,
+                step="post",
+                color=look.colour,
+                alpha=0.12,
+                linewidth=0,
+                gid=gid("band", *names, strategy),
+            )
+
+
+def _marks(place: int, count: int) -> tuple[int, int]:
+    """Return the first of a curve's markers and their distance, shifted from strategy to strategy."""
+    gap = max(1, count // 5)
+    return (place * max(1, gap // 4) % gap, gap)
+
+
+def _handle(look: Look) -> Line2D:
+    """Return a legend's handle."""
+    return Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.dash)
+
+
+def _entries(frames: Frames, found: Across, finals: Mapping[str, float] | None = None) -> list[Entry]:
+    """Return the legend, with a number for each strategy if there is one."""
+    styles = looks(frames.strategies)
+    names = [frames.strategies[index] for index in found.strategies]
+    texts = [frames.label(name) + (f" ({finals[name]:.2f})" if finals else "") for name in names]
+    entries: list[Entry] = [(_handle(styles[name]), text) for name, text in zip(names, texts, strict=True)]
+    return [*entries, (Patch(color="#777777", alpha=0.3, linewidth=0), "band: 95 % bootstrap")]
+
+
+def _left(frames: Frames, found: Across) -> str:
+    """Return who does not take part."""
+    names = ", ".join(frames.label(name) for name in found.left_out)
+    return f"Left out, for they cannot search every task: {names}. " if names else ""

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpbench.analysis import load_frames
+from hpbench.analysis.across import (
+    Across,
+    across_tasks,
+    critical_difference_of,
+    mean_over_tasks,
+    rank_progress,
+    regret_progress,
+    regret_scale,
+)
+from hpbench.analysis.claims import across_claim
+from hpbench.analysis.comparison import Study, study_of
+
+MakeStudy = Callable[..., Path]
+EIGHT = tuple(f"task-{number}" for number in range(8))
+
+
+def study(make_study: MakeStudy, **options: Any) -> Study:
+    return study_of(load_frames(make_study(**options)))
+
+
+def across(finals: list[list[float]]) -> Across:
+    """Return tasks in which every strategy has one repetition with this final error, a row a task."""
+    errors = tuple(np.repeat(np.array(row)[:, None, None], 100, axis=2) for row in finals)
+    names = tuple(f"t{number}" for number in range(len(finals)))
+    parts: dict[Any, Any] = {"val": errors, "test": errors}
+    return Across(tuple(range(len(finals[0]))), (), names, parts, parts)
+
+
+def test_regret_is_0_at_the_best_seen_and_about_1_after_randoms_first_trial(make_study: MakeStudy) -> None:
+    made = study(make_study, repetitions=7, failure_rate=0.0)
+    found = across_tasks(made)
+    lowest = min(float(values.min()) for values in found.regrets["val"])
+    assert lowest == 0.0
+    random = made.frames.strategies.index("random")
+    for values in found.regrets["val"]:
+        first = values[random, :, 4]  # 5 % of 20 trials
+        assert np.median(first) == pytest.approx(1.0)
+    progress = regret_progress(made.frames, found, "val")
+    assert np.all(np.diff(progress.centre, axis=1) <= 1e-12)  # incumbents never get worse on validation
+    assert np.all(progress.low <= progress.centre + 1e-12)
+    assert np.all(progress.centre <= progress.high + 1e-12)
+
+
+def test_ranks_sum_to_the_same_at_every_time(make_study: MakeStudy) -> None:
+    made = study(make_study, repetitions=5)
+    centre = rank_progress(made.frames, across_tasks(made), "test").centre
+    assert centre.sum(axis=0) == pytest.approx(np.full(100, 10.0))
+    assert centre[:, 0].tolist() == [2.5] * 4  # before the first trial all are alike
+
+
+def test_the_interval_is_the_same_on_every_run_and_absent_below_five_repetitions(
+    make_study: MakeStudy,
+) -> None:
+    made = study(make_study, repetitions=5, tasks=("digits-mlp",))
+    first, second = (rank_progress(made.frames, across_tasks(made), "val") for _ in range(2))
+    assert np.array_equal(first.low, second.low)
+    few = study(make_study, repetitions=4, tasks=("digits-mlp",))
+    assert np.isnan(rank_progress(few.frames, across_tasks(few), "val").low).all()
+
+
+def test_the_stratified_interval_agrees_with_the_normal_one() -> None:
+    values = [np.random.default_rng(seed).normal(0, 1, (1, 400, 1)) for seed in range(4)]
+    progress = mean_over_tasks(values, np.random.default_rng(0))
+    half = 1.96 * math.sqrt(sum(float(task.var(ddof=1)) / 400 for task in values)) / 4
+    assert progress.high[0, 0] - progress.low[0, 0] == pytest.approx(2 * half, rel=0.08)
+    assert progress.centre[0, 0] == pytest.approx(np.mean([task.mean() for task in values]))
+    assert mean_over_tasks([], np.random.default_rng(0)).n_tasks == 0
+
+
+def test_everything_awkward_is_counted_not_dropped(
+    make_study: MakeStudy, awkward_options: dict[str, Any]
+) -> None:
+    made = study(make_study, **awkward_options)
+    found = across_tasks(made)
+    assert found.left_out == ("skopt-gp",)
+    assert found.tasks == made.frames.tasks
+    shapes = [values.shape[:2] for values in found.errors["val"]]
+    assert shapes == [(3, 10), (3, 9), (3, 9)]  # a running and a pending repetition are not complete
+    crashed = found.errors["val"][0][2, 3]
+    assert np.isnan(crashed[-1])
+    assert np.isfinite(found.regrets["val"][0]).all()
+    worst = float(found.regrets["val"][0].max())
+    assert found.regrets["val"][0][2, 3, -1] == worst
+
+
+def test_an_empty_study_has_nothing_across_tasks(make_study: MakeStudy) -> None:
+    made = study(make_study, trials=0, repetitions=2)
+    assert not across_tasks(made).possible
+    assert across_claim(made) == ""
+    assert math.isnan(regret_scale(made.frames, made.curves["wine-mlp"], "val")[0])
+
+
+def test_a_budget_in_seconds_is_shared_out_in_seconds(make_study: MakeStudy) -> None:
+    made = study(make_study, repetitions=2, tasks=("digits-mlp",), failure_rate=0.0)
+    curves = made.curves["digits-mlp"]
+    end = float(curves.elapsed[..., -1].max())
+    made.frames.info.suite["budget"] = {"trials": None, "epochs": None, "seconds": end}
+    errors = across_tasks(made).errors["val"][0]
+    assert errors[..., -1] == pytest.approx(curves.final_error("val"))
+    early = errors[1, 0, 0]
+    assert math.isnan(early) == (curves.elapsed[1, 0, 0] > end / 100)
+
+
+def test_few_tasks_are_told_to_be_too_few(make_study: MakeStudy) -> None:
+    critical = critical_difference_of(across_tasks(study(make_study, repetitions=2)))
+    assert critical.needed == 8
+    assert not critical.enough
+    assert critical.bars == ()
+    assert "at least 8 tasks" in critical.reason
+    assert "Over 3 tasks" in across_claim(study(make_study, repetitions=2))
+
+
+def test_no_bar_before_the_omnibus_test_passes() -> None:
+    rng = np.random.default_rng(1)
+    critical = critical_difference_of(across(rng.uniform(size=(9, 4)).tolist()))
+    assert critical.enough
+    assert critical.omnibus is not None
+    assert critical.omnibus.f_p > 0.05
+    assert not critical.passed
+    assert critical.bars == ()
+
+
+def test_bars_join_what_no_test_tells_apart() -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.uniform(0, 0.01, size=(12, 4))
+    critical = critical_difference_of(across((noise + np.array([0.1, 0.1, 0.5, 0.5])).tolist()))
+    assert critical.passed
+    assert {frozenset(bar) for bar in critical.bars} == {frozenset({0, 1}), frozenset({2, 3})}
+
+
+def test_a_run_without_a_result_ranks_its_strategy_last() -> None:
+    critical = critical_difference_of(across([[0.1, math.nan, 0.3]] * 3))
+    assert critical.ranks.tolist() == [1.0, 2.5, 2.5]
+
+
+def test_the_claim_over_tasks_names_the_best(make_study: MakeStudy) -> None:
+    gains = {"skopt-gp": 0.05, "genetic": 0.03, "grid": 0.01}
+    clear = study(make_study, tasks=EIGHT, repetitions=2, gains=gains, failure_rate=0.0)
+    assert "the best mean rank" in across_claim(clear)
+    assert "skopt-gp" in across_claim(clear)
+    alike = study(make_study, tasks=EIGHT, repetitions=3, trials=2, gains={}, failure_rate=0.0)
+    assert "no difference in rank can be shown" in across_claim(alike)

@@ -40,6 +40,9 @@ MOST_LANES: Final = 64
 FEWEST_LANES: Final = 4
 _EXAMPLE_FEATURES: Final = 23
 
+_STEPS: Final[dict[tuple[object, ...], Step]] = {}
+"""What this process has recorded or loaded: trainers come and go with their tasks, steps have no state."""
+
 
 class CohortTrainer:
     """Trains lanes together.
@@ -73,7 +76,6 @@ class CohortTrainer:
         self.patience = patience
         self.compiled = compiled
         self._layouts: dict[str, Layout] = {}
-        self._steps: dict[str, Step] = {}
         self._still: dict[tuple[int, int], list[Tensor]] = {}
 
     def start(self, config: Config, data: DeviceSplit, stream: Stream) -> Lane:
@@ -166,9 +168,10 @@ class CohortTrainer:
         if any(1 in shape for shape in layout.shapes.values()):
             return step_function(layout)  # a recording takes sizes of 1 for constants
         name = self._unit(lane.config)
-        if name not in self._steps:
-            self._steps[name] = self._made_step(lane.config, name)
-        return self._steps[name]
+        key = (self.family.build, name, self._recorded_shape, self.compiled)
+        if key not in _STEPS:
+            _STEPS[key] = self._made_step(lane.config, name)
+        return _STEPS[key]
 
     def _unit(self, config: Config) -> str:
         """Return the name of what one recording serves: the family and all that is no mere size."""
@@ -181,7 +184,8 @@ class CohortTrainer:
             return recorded_step(self.family, config, self._recorded_shape)
 
         if self.compiled:
-            return compiled_step(trace, name, source="\n".join([name, step_source(self.family)]))
+            source = "\n".join([name, str(self._recorded_shape), step_source(self.family)])
+            return compiled_step(trace, name, source)
         return trace()[0]
 
     def _advance_cohort(self, members: Sequence[Advance]) -> None:

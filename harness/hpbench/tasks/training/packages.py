@@ -32,6 +32,13 @@ __all__ = ["compiled_step", "compiler_at_hand", "package_folder"]
 FORMAT: Final = 1
 """Raised when the arguments of a step or the options of compiling change."""
 
+_OPTIONS: Final[dict[str, Any]] = {
+    # It looks for attention and the like, finds none here and takes seconds to say so.
+    "pattern_matcher": False,
+    # A package serves every number of threads and rounds alike with all; products use theirs anyway.
+    "cpp.threads": 1,
+}
+
 
 def compiler_at_hand() -> bool:
     """Return whether this machine has the C++ compiler that compiling a step needs."""
@@ -130,6 +137,21 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _compile(graph: GraphModule, examples: Sequence[Tensor], path: Path) -> None:
     """Compile ``graph`` into a package at ``path``; it appears there whole or not at all."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.pt2")
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            for kind in (DeprecationWarning, FutureWarning):  # torch warns of itself
+                warnings.simplefilter("ignore", kind)
+            torch._inductor.aoti_compile_and_package(  # noqa: SLF001 - torch publishes it under this name
+                _exported(graph, examples), package_path=str(temporary), inductor_configs=_OPTIONS
+            )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _exported(graph: GraphModule, examples: Sequence[Tensor]) -> Any:
+    """Return the program that ``graph`` is, every size of its arguments left open."""
     from torch.export import Dim, export  # noqa: PLC0415 - seconds of imports that a warm cache spares
 
     class _InPlace(nn.Module):
@@ -145,15 +167,4 @@ def _compile(graph: GraphModule, examples: Sequence[Tensor], path: Path) -> None
         {axis: Dim.STATIC if size == 1 else Dim.AUTO for axis, size in enumerate(example.shape)}
         for example in examples
     )
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.pt2")
-    # The pattern matcher looks for attention and the like, finds none here and takes seconds to say so.
-    # One thread, so that a package serves every number of them; the products have their own.
-    options: dict[str, Any] = {"pattern_matcher": False, "cpp.threads": 1}
-    with torch.no_grad(), warnings.catch_warnings():
-        for kind in (DeprecationWarning, FutureWarning):  # torch warns of itself
-            warnings.simplefilter("ignore", kind)
-        program = export(_InPlace(), tuple(examples), dynamic_shapes=(open_sizes,), strict=False)
-        torch._inductor.aoti_compile_and_package(  # noqa: SLF001 - torch publishes it under this name
-            program, package_path=str(temporary), inductor_configs=options
-        )
-    temporary.replace(path)
+    return export(_InPlace(), tuple(examples), dynamic_shapes=(open_sizes,), strict=False)

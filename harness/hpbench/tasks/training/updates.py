@@ -72,7 +72,8 @@ def step_coefficients(
     decoupled = constant.pop("decoupled", 0.0)
     for name, value in constant.items():
         rows[:, _PLACE[name]] = value
-    rows[:, _PLACE["decay"]] = 1.0 - rate * decoupled
+    with np.errstate(invalid="ignore"):  # an infinite rate is let diverge
+        rows[:, _PLACE["decay"]] = 1.0 - rate * decoupled
     rows[:, _PLACE["rate"]] = rate * bias_m
     rows[:, _PLACE["bias_v"]] = bias_v
     return rows

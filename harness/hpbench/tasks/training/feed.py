@@ -73,8 +73,9 @@ class EpochFeed:
         divided by the examples of a batch.
         """
         lanes, count, batch = len(self.active), end - begin, self.batch
-        inputs = torch.zeros(count, lanes, self.rows, *self.shape, device=self.device)
-        targets = torch.zeros(count, lanes, self.rows, self.n_classes, device=self.device)
+        make = torch.empty if self.rows == batch else torch.zeros
+        inputs = make(count, lanes, self.rows, *self.shape, device=self.device)
+        targets = make(count, lanes, self.rows, self.n_classes, device=self.device)
         one_hot = torch.eye(self.n_classes, device=self.device)
         ready: dict[int, tuple[Tensor, Tensor]] = {}
         for place, (item, order) in enumerate(zip(self.active, self._orders, strict=True)):

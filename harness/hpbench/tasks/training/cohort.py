@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from hpbench.errors import UsageError
 from hpbench.seeding import Stream
 from hpbench.tasks.networks.base import NetworkFamily, Shape
 from hpbench.tasks.training.data import DeviceSplit
@@ -28,7 +27,7 @@ from hpbench.tasks.training.layout import Layout, layout_of, padded_config
 from hpbench.tasks.training.packages import compiled_step
 from hpbench.tasks.training.randomness import initial_module
 from hpbench.tasks.training.recipe import Recipe
-from hpbench.tasks.training.reference import score
+from hpbench.tasks.training.reference import require_same_shape, score
 from hpbench.tasks.training.steps import Step, recorded_step, step_function, step_source
 from hpbench.trial import Config
 
@@ -108,11 +107,7 @@ class CohortTrainer:
             UsageError: ``config`` shapes the network differently, so the weights do not fit.
         """
         fresh = self.start(config, data, stream)
-        if true_shapes(fresh.module) != true_shapes(lane.module):
-            raise UsageError(
-                "a trial can only continue a parent whose network has the same shape; keep the "
-                f"hyperparameters {', '.join(self.family.shaping)} of the parent."
-            )
+        require_same_shape(self.family, fresh.module, lane.module)
         fresh.p.copy_(lane.p)
         if fresh.recipe.optimizer == lane.recipe.optimizer:
             fresh.m.copy_(lane.m)

@@ -100,15 +100,8 @@ class ReferenceTrainer:
             UsageError: ``config`` shapes the network differently, so the weights do not fit.
         """
         fresh = self.start(config, data, stream)
-        source = state.module.state_dict()
-        if {key: value.shape for key, value in source.items()} != {
-            key: value.shape for key, value in fresh.module.state_dict().items()
-        }:
-            raise UsageError(
-                "a trial can only continue a parent whose network has the same shape; keep the "
-                f"hyperparameters {', '.join(self.family.shaping)} of the parent."
-            )
-        fresh.module.load_state_dict(source)
+        require_same_shape(self.family, fresh.module, state.module)
+        fresh.module.load_state_dict(state.module.state_dict())
         if fresh.recipe.optimizer == state.recipe.optimizer:
             _copy_moments(state.optimizer, fresh.optimizer)
         fresh.epochs, fresh.steps = state.epochs, state.steps
@@ -176,6 +169,20 @@ class ReferenceTrainer:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return perf_counter()
+
+
+def require_same_shape(family: NetworkFamily, child: nn.Module, parent: nn.Module) -> None:
+    """Raise unless the weights of ``parent`` fit ``child``.
+
+    Raises:
+        UsageError: they do not.
+    """
+    shapes = [{key: value.shape for key, value in module.state_dict().items()} for module in (child, parent)]
+    if shapes[0] != shapes[1]:
+        raise UsageError(
+            "a trial can only continue a parent whose network has the same shape; keep the "
+            f"hyperparameters {', '.join(family.shaping)} of the parent."
+        )
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

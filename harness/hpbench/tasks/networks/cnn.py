@@ -68,5 +68,5 @@ CNN = NetworkFamily(
     limits={**TRAINING_LIMITS, "layers": (1, 12), "channels": (1, 1024)},
     shaping=("layers", "channels", "batch_size"),
     buckets={"channels": (8, 12, 16, 24, 32)},
-    cohort=False,
+    compiled=True,
 )

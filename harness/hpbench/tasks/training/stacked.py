@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from hpbench.seeding import Stream
 from hpbench.tasks.networks.base import NetworkFamily, Shape
+from hpbench.tasks.training.captured import Capture, CapturedStep, cuda_graph
 from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.data import DeviceSplit, Part
 from hpbench.tasks.training.feed import EpochFeed
@@ -37,6 +38,9 @@ MOST_NUMBERS: Final = 160_000
 """Parameters of a cohort at most: with its moments and gradient it then stays near the cache."""
 MOST_LANES: Final = 64
 FEWEST_LANES: Final = 4
+MOST_NUMBERS_ON_GPU: Final = 50_000_000
+"""The same on a GPU, whose memory holds them many times over."""
+MOST_LANES_ON_GPU: Final = 512
 _EXAMPLE_FEATURES: Final = 23
 
 _STEPS: Final[dict[tuple[object, ...], Step]] = {}
@@ -101,6 +105,7 @@ class StackedTrainer(CohortTrainer[StackedLane]):
         )
         self._layouts: dict[str, Layout] = {}
         self._still: dict[tuple[int, int], list[Tensor]] = {}
+        self._capture: Capture | None = cuda_graph if device.type == "cuda" else None
 
     def start(self, config: Config, data: DeviceSplit, stream: Stream) -> StackedLane:
         """Return an untrained lane; see ``CohortTrainer.start``."""
@@ -140,7 +145,10 @@ class StackedTrainer(CohortTrainer[StackedLane]):
 
     def lanes_at_most(self, lane: StackedLane) -> int:
         """Return how many lanes like this one train together."""
-        return int(np.clip(MOST_NUMBERS // lane.p.numel(), FEWEST_LANES, MOST_LANES))
+        numbers, lanes = MOST_NUMBERS, MOST_LANES
+        if self.device.type == "cuda":
+            numbers, lanes = MOST_NUMBERS_ON_GPU, MOST_LANES_ON_GPU
+        return int(np.clip(numbers // lane.p.numel(), FEWEST_LANES, lanes))
 
     def _work(self, members: Sequence[Advance[StackedLane]]) -> int:
         """Return the numbers to be updated in a group, the measure by which the largest goes first."""
@@ -167,8 +175,10 @@ class StackedTrainer(CohortTrainer[StackedLane]):
     def _step(self, lane: StackedLane) -> Step:
         """Return the step of the lanes like ``lane``; of vectors one recording a depth, made when first used."""
         layout = self._layout(lane.config)
-        if self.family.inputs != "flat" or any(1 in shape for shape in layout.shapes.values()):
-            return step_function(layout)  # a recording takes sizes of 1, and those of maps, for constants
+        odd = self.family.inputs != "flat" or any(1 in shape for shape in layout.shapes.values())
+        if odd or self.device.type != "cpu":
+            # A recording takes sizes of 1, and those of maps, for constants; a captured step needs none.
+            return step_function(layout)
         sizes = (*self.family.buckets, "batch_size")
         fixed = tuple(lane.config[name] for name in self.family.shaping if name not in sizes)
         key = (self.family.build, fixed)
@@ -184,10 +194,7 @@ class StackedTrainer(CohortTrainer[StackedLane]):
             for place, item in enumerate(active):
                 item.lane.p = rows.p[place]
                 self._attach(item.lane)
-            while not any(map(self._finished, active)):
-                steps = self._train_epoch(active, rows)
-                for item in active:
-                    self._end_epoch(item, steps)
+            self._train_epochs(active, rows)
             for place, item in enumerate(active):
                 lane = item.lane
                 lane.p, lane.m, lane.v = (tensor[place].clone() for tensor in rows)
@@ -200,23 +207,40 @@ class StackedTrainer(CohortTrainer[StackedLane]):
         """Score a lane by itself and at its true size."""
         return score(item.lane.module, *item.data.part(part))
 
-    def _train_epoch(self, active: Sequence[Advance[StackedLane]], rows: Rows) -> int:
-        """Take every step of one epoch with all lanes; return how many."""
+    @torch.no_grad()
+    def _train_epochs(self, active: Sequence[Advance[StackedLane]], rows: Rows) -> None:
+        """Train all lanes, epoch by epoch, until one of them is finished."""
         layout = self._layout(active[0].lane.config)
-        feed = EpochFeed(
-            active,
-            self._fed_shape,
-            self.n_classes,
-            full_epochs=self.full_epochs,
-            n_dropouts=len(layout.dropouts),
-        )
-        penalised = layout.penalised.to(self.device)
-        still = self._still_inputs(layout, feed.rows)
         step = self._step(active[0].lane)
-        with torch.no_grad():
-            for inputs, targets, coefficients, seeds in feed:
-                step(*rows, penalised, inputs, targets, coefficients, feed.activation, seeds, *still)
-        return int(feed.steps)
+        penalised = layout.penalised.to(self.device)
+        captured: CapturedStep | None = None
+        while not any(map(self._finished, active)):
+            feed = EpochFeed(
+                active,
+                self._fed_shape,
+                self.n_classes,
+                full_epochs=self.full_epochs,
+                n_dropouts=len(layout.dropouts),
+            )
+            activation, still = feed.activation, self._still_inputs(layout, feed.rows)
+
+            def arranged(
+                state: Sequence[Tensor],
+                fed: Sequence[Tensor],
+                activation: Tensor = activation,
+                still: Sequence[Tensor] = still,
+            ) -> Sequence[Tensor]:
+                inputs, targets, coefficients, seeds = fed
+                return [*state, penalised, inputs, targets, coefficients, activation, seeds, *still]
+
+            for fed in feed:
+                if self._capture is None:
+                    step(*arranged(rows, fed))
+                else:
+                    captured = captured or CapturedStep(step, rows, fed, arranged, capture=self._capture)
+                    captured(*fed)
+            for item in active:
+                self._end_epoch(item, feed.steps)
 
     @property
     def _fed_shape(self) -> Shape:

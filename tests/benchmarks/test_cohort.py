@@ -29,7 +29,7 @@ from hpbench.seeding import training_stream
 from hpbench.tasks import networks
 from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.network_task import NetworkTask
-from hpbench.tasks.networks.layers import Convolution
+from hpbench.tasks.networks.maps import Convolution
 from hpbench.tasks.training.compiled import CompiledTrainer
 from hpbench.tasks.training.kernels import library
 from hpbench.tasks.training.lanes import Advance, Lane

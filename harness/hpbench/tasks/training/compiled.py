@@ -23,7 +23,8 @@ from hpbench.tasks.networks.base import NetworkFamily, Shape
 from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.data import DeviceSplit, Part
 from hpbench.tasks.training.kernels.library import Workspace, library
-from hpbench.tasks.training.kernels.program import Program, followed, program_of
+from hpbench.tasks.training.kernels.lowering import followed, program_of
+from hpbench.tasks.training.kernels.program import Program
 from hpbench.tasks.training.lanes import Advance, Lane, true_shapes
 from hpbench.tasks.training.outcome import Scores
 from hpbench.tasks.training.randomness import batch_order, dropout_key, initial_module, step_seeds

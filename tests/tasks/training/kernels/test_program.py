@@ -18,9 +18,12 @@ from torch.nn import functional
 
 from hpbench.environment import find_compiler
 from hpbench.errors import UsageError
-from hpbench.tasks.networks.layers import Activation, Convolution, Dropout, MaxPool
+from hpbench.tasks.networks.layers import Activation, Dropout
+from hpbench.tasks.networks.maps import Convolution, GlobalAverage, MaxPool, group_norm
+from hpbench.tasks.networks.sequences import GRU, Attention, LastPosition, PositionEmbedding, Rows
 from hpbench.tasks.training.kernels.library import Workspace, library
-from hpbench.tasks.training.kernels.program import FIELDS, Program, followed, program_of
+from hpbench.tasks.training.kernels.lowering import followed, program_of
+from hpbench.tasks.training.kernels.program import FIELDS, KINDS, Program
 from hpbench.tasks.training.recipe import Recipe
 from hpbench.tasks.training.updates import step_coefficients
 
@@ -143,6 +146,101 @@ def test_convolutional_networks_of_any_size_have_the_gradients_of_autograd(
     check(module, shape, batch, 5, rate=rate)
 
 
+class Residual(nn.Module):
+    """The sum of the input and of layers of it."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + self.layers(inputs)
+
+
+def block(width: int, heads: int, activation: str, rate: float) -> list[nn.Module]:
+    """Return the layers of a transformer."""
+    mixing = [nn.LayerNorm(width), nn.Linear(width, 3 * width), Attention(heads), nn.Linear(width, width)]
+    forward = [
+        nn.LayerNorm(width),
+        nn.Linear(width, 2 * width),
+        Activation(activation),
+        nn.Linear(2 * width, width),
+    ]
+    return [Residual(*mixing, Dropout(rate)), Residual(*forward, Dropout(rate))]
+
+
+@needs_compiler
+@settings(max_examples=25)
+@given(
+    st.tuples(st.integers(1, 2), st.integers(1, 13), st.integers(1, 5)),
+    st.sampled_from([(8, 1), (16, 2), (24, 3), (32, 2), (40, 1)]),
+    st.integers(1, 7),
+    st.integers(1, 2),
+    st.sampled_from([0.0, 0.3]),
+)
+def test_transformers_of_any_size_have_the_gradients_of_autograd(
+    shape: Shape, width: tuple[int, int], batch: int, depth: int, rate: float
+) -> None:
+    features, heads = width
+    layers: list[nn.Module] = [
+        Rows(),
+        nn.Linear(shape[0] * shape[2], features),
+        PositionEmbedding(shape[1], features),
+    ]
+    for _ in range(depth):
+        layers += block(features, heads, "gelu", rate)
+    module = network([*layers, nn.LayerNorm(features), GlobalAverage(), nn.Linear(features, 5)])
+    check(module, shape, batch, 5, rate=rate)
+
+
+@needs_compiler
+@settings(max_examples=25)
+@given(
+    st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 5)),
+    st.lists(st.integers(1, 35), min_size=1, max_size=2),
+    st.integers(1, 9),
+    st.sampled_from([0.0, 0.3]),
+)
+def test_recurrent_networks_of_any_size_have_the_gradients_of_autograd(
+    shape: Shape, widths: list[int], batch: int, rate: float
+) -> None:
+    layers: list[nn.Module] = [Rows()]
+    fan_in = shape[0] * shape[2]
+    for width in widths:
+        layers += [GRU(fan_in, width), Dropout(rate)]
+        fan_in = width
+    module = network([*layers, LastPosition(), nn.Linear(fan_in, 4)])
+    check(module, shape, batch, 4, rate=rate)
+
+
+@needs_compiler
+@settings(max_examples=25)
+@given(
+    st.tuples(st.integers(1, 3), st.integers(2, 9), st.integers(2, 9)),
+    st.sampled_from([8, 16, 24]),
+    st.integers(1, 6),
+    st.integers(1, 2),
+)
+def test_residual_networks_of_any_size_have_the_gradients_of_autograd(
+    shape: Shape, channels: int, batch: int, depth: int
+) -> None:
+    layers: list[nn.Module] = [Convolution(shape[0], channels)]
+    for _ in range(depth):
+        half = [group_norm(channels), Activation("relu"), Convolution(channels, channels)]
+        other = [
+            group_norm(channels),
+            Activation("tanh"),
+            Dropout(0.2, per_channel=True),
+            Convolution(channels, channels),
+        ]
+        layers.append(Residual(*half, *other))
+    pooled = [MaxPool()] if min(shape[1:]) > 2 else []
+    module = network(
+        [*layers, group_norm(channels), Activation("silu"), *pooled, GlobalAverage(), nn.Linear(channels, 3)]
+    )
+    check(module, shape, batch, 3, rate=0.2)
+
+
 @needs_compiler
 def test_a_linear_layer_acts_on_the_last_axis() -> None:
     class Tokens(nn.Module):
@@ -201,6 +299,16 @@ def test_of_equal_logits_the_first_counts() -> None:
     [
         ([nn.Flatten(), nn.Linear(4, 3), nn.Sigmoid()], (4,), "a layer Sigmoid"),
         ([Dropout(0.1), nn.Flatten(), nn.Linear(8, 3)], (2, 2, 2), "single numbers of maps"),
+        ([nn.Linear(4, 12), nn.LayerNorm(12)], (4,), "LayerNorm other than over multiples of 8"),
+        ([nn.Linear(4, 16), nn.LayerNorm(16, bias=False)], (4,), "LayerNorm other than"),
+        ([nn.Linear(4, 16), nn.LayerNorm(16, eps=1e-3)], (4,), "LayerNorm other than"),
+        ([Convolution(1, 16), nn.GroupNorm(1, 16)], (1, 4, 4), "GroupNorm other than"),
+        (
+            [Rows(), nn.Linear(4, 36), Attention(3)],
+            (1, 4, 4),
+            "3 heads that do not divide 12 features into multiples of 8",
+        ),
+        ([Rows(), PositionEmbedding(4, 4)], (1, 4, 4), "an embedding of the inputs themselves"),
     ],
 )
 def test_layers_that_it_does_not_know_are_refused_by_name(
@@ -208,7 +316,7 @@ def test_layers_that_it_does_not_know_are_refused_by_name(
 ) -> None:
     module = nn.Sequential(*layers)
     with pytest.raises(
-        UsageError, match=f"must consist of Linear, .* got .*{named}; declare its family with"
+        UsageError, match=f"must consist of Linear, .* got .*{named}.*; declare its family with"
     ):
         program_of(module, followed(module), shape, 2)
 
@@ -227,3 +335,5 @@ def test_the_fields_are_those_of_the_c_structure() -> None:
     body = source.split("/* The same order as FIELDS in program.py. */")[1].split("} operation;")[0]
     lines = [line.split(";")[0].replace("int64_t", "") for line in body.splitlines() if "int64_t" in line]
     assert tuple(name.strip() for line in lines for name in line.split(",")) == FIELDS
+    enumeration = source.split("enum { LINEAR,")[1].split("}")[0]
+    assert tuple(f"linear,{enumeration}".lower().replace(" ", "").split(",")) == KINDS

@@ -170,6 +170,23 @@ static void transpose(const float *from, int64_t ldf, int64_t m, int64_t n, floa
     }
 }
 
+typedef int32_t eight_bits __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* The larger of two numbers; not-a-number is above all. */
+INLINE eight larger(eight a, eight b) {
+    const eight_bits choice = (b > a) | (b != b);
+    return (eight)((choice & (eight_bits)b) | (~choice & (eight_bits)a));
+}
+
+/* 1 where two numbers are equal, 0 elsewhere. */
+INLINE eight equal(eight a, eight b) {
+    const eight one = {1, 1, 1, 1, 1, 1, 1, 1};
+    return (eight)((a == b) & (eight_bits)one);
+}
+
+INLINE eight load8(const float *at) { return *(const eight *)at; }
+INLINE void store8(float *at, eight value) { *(eight *)at = value; }
+
 /* to (n) = the sum of the rows of from (rows, n); n a multiple of 8. */
 static void sum_rows(const float *from, int64_t rows, int64_t n, float *to) {
     for (int64_t j = 0; j < n; j += 8) {
@@ -199,6 +216,25 @@ INLINE float hyperbolic_tangent(float x) {
     bottom = bottom * q + 2.26843463243900e-03f;
     bottom = bottom * q + 4.89352518554385e-03f;
     return fabsf(x) < 0.0004f ? x : z * top / bottom;
+}
+
+INLINE float sigmoid(float x) { return 0.5f * (1.0f + hyperbolic_tangent(0.5f * x)); }
+
+/* e to the x for x of at most 88, by a polynomial of degree 5 (Cephes, expf). */
+INLINE float exponential(float x) {
+    const float z = x < -87.0f ? -87.0f : x;
+    const float n = rintf(z * 1.44269504088896341f);
+    const float r = z - n * 0.693359375f + n * 2.12194440e-4f;
+    float power = 1.9875691500e-4f;
+    power = power * r + 1.3981999507e-3f;
+    power = power * r + 8.3334519073e-3f;
+    power = power * r + 4.1665795894e-2f;
+    power = power * r + 1.6666665459e-1f;
+    power = power * r + 5.0000001201e-1f;
+    power = power * r * r + r + 1.0f;
+    union { int32_t bits; float number; } scale;
+    scale.bits = ((int32_t)n + 127) << 23;
+    return power * scale.number;
 }
 
 enum { RELU, TANH, GELU, SILU };
@@ -256,12 +292,13 @@ INLINE uint32_t mix32(uint32_t state) {
 
 /* ---- Operations ------------------------------------------------------------------------------- */
 
-enum { LINEAR, CONVOLUTION, ACTIVATION, DROPOUT, MAXPOOL };
+enum { LINEAR, CONVOLUTION, ACTIVATION, DROPOUT, MAXPOOL, SUM, LAYERNORM, GROUPNORM, POSITIONS, ATTENTION, GRU, LAST, AVERAGE };
 
 /* The same order as FIELDS in program.py. */
 typedef struct {
     int64_t kind;
     int64_t x, y;             /* offsets of the values read and written */
+    int64_t other;            /* offset of a second value read */
     int64_t positions;        /* of an example in x */
     int64_t in, out;          /* stored numbers of a position in x and in y */
     int64_t weight, bias;     /* offsets in a row of parameters; bias -1: none */
@@ -270,10 +307,13 @@ typedef struct {
     int64_t kernel, stride;   /* of a convolution */
     int64_t table, back;      /* offsets of its tables: where a pixel's window begins, forward and backward */
     int64_t scratch;          /* offset of what it keeps from forward to backward */
-    int64_t which;            /* dropout layer or activation function */
+    int64_t which;            /* dropout layer, activation function, or number of heads */
+    int64_t features;         /* true numbers of a position in y */
+    int64_t hidden, inner;    /* offsets of further parameters of a recurrent layer */
     int64_t per_channel;      /* whether dropout drops whole maps */
+    int64_t axes;             /* of an example in x, as torch has it */
     int64_t leaf;             /* whether x needs no gradient */
-    int64_t add;              /* whether the gradient of x has a part already, from a later reader */
+    int64_t add, add_other;   /* whether the gradient of x, of other, has a part already, from a later reader */
 } operation;
 
 /* Everything a pass over the operations touches. */
@@ -365,7 +405,7 @@ static void dropout_mask(const pass *s, const operation *o, float *mask) {
     const uint32_t first = 2654435761u, second = 2246822519u, third = 3266489917u;
     const uint32_t seed = (uint32_t)s->seeds[o->which];
     const float kept = 1.0f / (1.0f - s->rate), rate = s->rate;
-    const int deep = o->positions > 1 && !o->per_channel;
+    const int deep = o->axes > 1 && !o->per_channel;
     const uint32_t step = deep ? third : second;
     for (int64_t b = 0; b < s->batch; b++) {
         for (int64_t t = 0; t < (o->per_channel ? 1 : o->positions); t++) {
@@ -416,23 +456,6 @@ static void activation_back(const pass *s, const operation *o, float *dx) {
                   s->batch * o->positions * o->in);
 }
 
-typedef int32_t eight_bits __attribute__((vector_size(32), aligned(4), may_alias));
-
-/* The larger of two numbers; not-a-number is above all. */
-INLINE eight larger(eight a, eight b) {
-    const eight_bits choice = (b > a) | (b != b);
-    return (eight)((choice & (eight_bits)b) | (~choice & (eight_bits)a));
-}
-
-/* 1 where two numbers are equal, 0 elsewhere. */
-INLINE eight equal(eight a, eight b) {
-    const eight one = {1, 1, 1, 1, 1, 1, 1, 1};
-    return (eight)((a == b) & (eight_bits)one);
-}
-
-INLINE eight load8(const float *at) { return *(const eight *)at; }
-INLINE void store8(float *at, eight value) { *(eight *)at = value; }
-
 /* The maximum of each square of four pixels; an odd last row or column is left out. */
 static void maxpool(const pass *s, const operation *o) {
     const int64_t n = o->in, row = o->width * n;
@@ -477,6 +500,369 @@ static void maxpool_back(const pass *s, const operation *o, float *dx) {
     }
 }
 
+/* y = x + other. */
+static void sum(const pass *s, const operation *o) {
+    const float *a = s->values + o->x, *b = s->values + o->other;
+    float *y = s->values + o->y;
+    for (int64_t i = 0; i < s->batch * o->positions * o->in; i++) y[i] = a[i] + b[i];
+}
+
+/* Give dy to one of the summands. */
+static void share(const float *dy, float *dx, int64_t n, int64_t add) {
+    if (!add) memcpy(dx, dy, n * sizeof *dx);
+    else for (int64_t i = 0; i < n; i++) dx[i] += dy[i];
+}
+
+static void sum_back(const pass *s, const operation *o) {
+    const int64_t n = s->batch * o->positions * o->in;
+    share(s->grads + o->y, s->grads + o->x, n, o->add);
+    share(s->grads + o->y, s->grads + o->other, n, o->add_other);
+}
+
+enum { NORM_EPSILON_INVERSE = 100000 }; /* torch adds 1e-5 to a variance */
+
+INLINE float total8(eight v) { return ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7])); }
+
+/* Each position by itself over its features, a multiple of 8; keeps the normalised numbers and the scales. */
+static void layernorm(const pass *s, const operation *o) {
+    const int64_t n = o->in, rows = s->batch * o->positions;
+    const float *x = s->values + o->x, *w = s->p + o->weight, *b = s->p + o->bias;
+    float *y = s->values + o->y, *kept = s->scratch + o->scratch, *scales = kept + rows * n;
+    for (int64_t r = 0; r < rows; r++, x += n, y += n, kept += n) {
+        eight sum = {0}, square = {0};
+        for (int64_t j = 0; j < n; j += 8) sum += load8(x + j);
+        const float mean = total8(sum) / (float)n;
+        for (int64_t j = 0; j < n; j += 8) {
+            const eight d = load8(x + j) - mean;
+            square += d * d;
+        }
+        const float scale = 1.0f / sqrtf(total8(square) / (float)n + 1.0f / NORM_EPSILON_INVERSE);
+        scales[r] = scale;
+        for (int64_t j = 0; j < n; j += 8) {
+            const eight normal = (load8(x + j) - mean) * scale;
+            store8(kept + j, normal);
+            store8(y + j, normal * load8(w + j) + load8(b + j));
+        }
+    }
+}
+
+static void layernorm_back(const pass *s, const operation *o, float *dx) {
+    const int64_t n = o->in, rows = s->batch * o->positions;
+    const float *dy = s->grads + o->y, *w = s->p + o->weight;
+    const float *kept = s->scratch + o->scratch, *scales = kept + rows * n;
+    float *dw = s->g + o->weight, *db = s->g + o->bias;
+    memset(dw, 0, n * sizeof *dw);
+    memset(db, 0, n * sizeof *db);
+    for (int64_t r = 0; r < rows; r++, dy += n, dx += n, kept += n) {
+        eight sum = {0}, product = {0};
+        for (int64_t j = 0; j < n; j += 8) {
+            const eight d = load8(dy + j), normal = load8(kept + j), weighted = d * load8(w + j);
+            store8(dw + j, load8(dw + j) + d * normal);
+            store8(db + j, load8(db + j) + d);
+            sum += weighted;
+            product += weighted * normal;
+        }
+        const float mean = total8(sum) / (float)n, slope = total8(product) / (float)n, scale = scales[r];
+        for (int64_t j = 0; j < n; j += 8) {
+            const eight weighted = load8(dy + j) * load8(w + j);
+            store8(dx + j, (weighted - mean - load8(kept + j) * slope) * scale);
+        }
+    }
+}
+
+/* Groups of 8 channels over all pixels of an example; keeps as layernorm does. */
+static void groupnorm(const pass *s, const operation *o) {
+    const int64_t n = o->in, pixels = o->positions, groups = n / 8;
+    const float count = (float)(8 * pixels);
+    float *scales = s->scratch + o->scratch + s->batch * pixels * n;
+    for (int64_t b = 0; b < s->batch; b++) {
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t begin = b * pixels * n + 8 * g;
+            const float *x = s->values + o->x + begin;
+            float *y = s->values + o->y + begin, *kept = s->scratch + o->scratch + begin;
+            const eight w = load8(s->p + o->weight + 8 * g), bias = load8(s->p + o->bias + 8 * g);
+            eight sum = {0}, square = {0};
+            for (int64_t t = 0; t < pixels; t++) sum += load8(x + t * n);
+            const float mean = total8(sum) / count;
+            for (int64_t t = 0; t < pixels; t++) {
+                const eight d = load8(x + t * n) - mean;
+                square += d * d;
+            }
+            const float scale = 1.0f / sqrtf(total8(square) / count + 1.0f / NORM_EPSILON_INVERSE);
+            scales[b * groups + g] = scale;
+            for (int64_t t = 0; t < pixels; t++) {
+                const eight normal = (load8(x + t * n) - mean) * scale;
+                store8(kept + t * n, normal);
+                store8(y + t * n, normal * w + bias);
+            }
+        }
+    }
+}
+
+static void groupnorm_back(const pass *s, const operation *o, float *dx) {
+    const int64_t n = o->in, pixels = o->positions, groups = n / 8;
+    const float count = (float)(8 * pixels), *scales = s->scratch + o->scratch + s->batch * pixels * n;
+    memset(s->g + o->weight, 0, n * sizeof(float));
+    memset(s->g + o->bias, 0, n * sizeof(float));
+    for (int64_t b = 0; b < s->batch; b++) {
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t begin = b * pixels * n + 8 * g;
+            const float *dy = s->grads + o->y + begin, *kept = s->scratch + o->scratch + begin;
+            float *dw = s->g + o->weight + 8 * g, *db = s->g + o->bias + 8 * g;
+            const eight w = load8(s->p + o->weight + 8 * g);
+            eight sum = {0}, product = {0};
+            for (int64_t t = 0; t < pixels; t++) {
+                const eight d = load8(dy + t * n);
+                sum += d;
+                product += d * load8(kept + t * n);
+            }
+            store8(dw, load8(dw) + product);
+            store8(db, load8(db) + sum);
+            const float mean = total8(sum * w) / count, slope = total8(product * w) / count;
+            const float scale = scales[b * groups + g];
+            for (int64_t t = 0; t < pixels; t++) {
+                const eight weighted = load8(dy + t * n) * w;
+                store8(dx + begin + t * n, (weighted - mean - load8(kept + t * n) * slope) * scale);
+            }
+        }
+    }
+}
+
+/* y = x + a vector of each position's own. */
+static void positions(const pass *s, const operation *o) {
+    const int64_t block = o->positions * o->in;
+    for (int64_t b = 0; b < s->batch; b++) {
+        const float *x = s->values + o->x + b * block, *w = s->p + o->weight;
+        float *y = s->values + o->y + b * block;
+        for (int64_t i = 0; i < block; i++) y[i] = x[i] + w[i];
+    }
+}
+
+static void positions_back(const pass *s, const operation *o, float *dx) {
+    const int64_t block = o->positions * o->in;
+    sum_rows(s->grads + o->y, s->batch, block, s->g + o->weight);
+    memcpy(dx, s->grads + o->y, s->batch * block * sizeof *dx);
+}
+
+/* Attention of one head: what it keeps are the weights, (positions, wide), wide a multiple of 8. */
+typedef struct {
+    int64_t positions, wide, width, triple, features;
+    float scale;
+} head;
+
+static head head_of(const operation *o) {
+    const int64_t width = o->features / o->which;
+    return (head){o->positions, (o->positions + 7) / 8 * 8, width, o->in, o->features, 1.0f / sqrtf((float)width)};
+}
+
+/* to (width, wide) = the transpose of the rows of a head, (positions, width), `triple` apart; zeros beyond. */
+static void turned(const head *h, const float *from, float *to) {
+    for (int64_t c = 0; c < h->width; c++) {
+        for (int64_t j = 0; j < h->positions; j++) to[c * h->wide + j] = from[j * h->triple + c];
+        for (int64_t j = h->positions; j < h->wide; j++) to[c * h->wide + j] = 0.0f;
+    }
+}
+
+static void attend(const head *h, const float *query, float *weights, float *y, int64_t stored, float *spare) {
+    const float *key = query + h->features, *value = key + h->features;
+    turned(h, key, spare);
+    for (int64_t i = 0; i < h->positions; i++) {
+        float *row = weights + i * h->wide, most, total = 0.0f;
+        memset(row, 0, h->wide * sizeof *row);
+        for (int64_t c = 0; c < h->width; c++) {
+            const float q = query[i * h->triple + c] * h->scale;
+            for (int64_t j = 0; j < h->wide; j += 8) store8(row + j, load8(row + j) + q * load8(spare + c * h->wide + j));
+        }
+        most = row[0];
+        for (int64_t j = 1; j < h->positions; j++) most = row[j] > most ? row[j] : most;
+        for (int64_t j = 0; j < h->wide; j++) row[j] = exponential(row[j] - most);
+        for (int64_t j = 0; j < h->positions; j++) total += row[j];
+        for (int64_t j = 0; j < h->wide; j++) row[j] = j < h->positions ? row[j] / total : 0.0f;
+        float *out = y + i * stored;
+        for (int64_t c = 0; c < h->width; c += 8) {
+            eight mixed = {0};
+            for (int64_t j = 0; j < h->positions; j++) mixed += row[j] * load8(value + j * h->triple + c);
+            store8(out + c, mixed);
+        }
+    }
+}
+
+static void attend_back(const head *h, const float *query, const float *weights, const float *dy, int64_t stored,
+                        float *dquery, float *spare) {
+    const float *key = query + h->features, *value = key + h->features;
+    float *dkey = dquery + h->features, *dvalue = dkey + h->features, *slope = spare + h->width * h->wide;
+    turned(h, value, spare);
+    for (int64_t i = 0; i < h->positions; i++) {
+        const float *row = weights + i * h->wide, *d = dy + i * stored, *q = query + i * h->triple;
+        memset(slope, 0, h->wide * sizeof *slope);
+        for (int64_t c = 0; c < h->width; c++) {
+            for (int64_t j = 0; j < h->wide; j += 8) store8(slope + j, load8(slope + j) + d[c] * load8(spare + c * h->wide + j));
+        }
+        float mean = 0.0f;
+        for (int64_t j = 0; j < h->positions; j++) mean += row[j] * slope[j];
+        for (int64_t j = 0; j < h->wide; j++) slope[j] = row[j] * (slope[j] - mean) * h->scale;
+        for (int64_t c = 0; c < h->width; c += 8) {
+            const eight given = load8(d + c), asked = load8(q + c);
+            eight gradient = {0};
+            for (int64_t j = 0; j < h->positions; j++) {
+                gradient += slope[j] * load8(key + j * h->triple + c);
+                float *dk = dkey + j * h->triple + c, *dv = dvalue + j * h->triple + c;
+                store8(dk, load8(dk) + slope[j] * asked);
+                store8(dv, load8(dv) + row[j] * given);
+            }
+            store8(dquery + i * h->triple + c, gradient);
+        }
+    }
+}
+
+static void attention(const pass *s, const operation *o) {
+    const head h = head_of(o);
+    float *weights = s->scratch + o->scratch, *spare = weights + s->batch * o->which * h.positions * h.wide;
+    for (int64_t b = 0; b < s->batch; b++) {
+        for (int64_t e = 0; e < o->which; e++, weights += h.positions * h.wide) {
+            attend(&h, s->values + o->x + b * h.positions * h.triple + e * h.width, weights,
+                   s->values + o->y + b * h.positions * o->out + e * h.width, o->out, spare);
+        }
+    }
+}
+
+static void attention_back(const pass *s, const operation *o, float *dx) {
+    const head h = head_of(o);
+    float *weights = s->scratch + o->scratch, *spare = weights + s->batch * o->which * h.positions * h.wide;
+    memset(dx, 0, s->batch * h.positions * h.triple * sizeof *dx);
+    for (int64_t b = 0; b < s->batch; b++) {
+        for (int64_t e = 0; e < o->which; e++, weights += h.positions * h.wide) {
+            const int64_t begin = b * h.positions * h.triple + e * h.width;
+            attend_back(&h, s->values + o->x + begin, weights, s->grads + o->y + b * h.positions * o->out + e * h.width,
+                        o->out, dx + begin, spare);
+        }
+    }
+}
+
+/* What a recurrent layer keeps, each (batch, positions, ...): gates (3 n), inner products and states before (n). */
+typedef struct {
+    float *gates, *inner, *before, *own;
+} memory;
+
+static memory memory_of(const pass *s, const operation *o) {
+    const int64_t rows = s->batch * o->positions;
+    float *at = s->scratch + o->scratch;
+    return (memory){at, at + rows * 3 * o->out, at + rows * 4 * o->out, at + rows * 5 * o->out};
+}
+
+static void gru(const pass *s, const operation *o) {
+    const int64_t n = o->out, steps = o->positions, rows = s->batch * steps;
+    const memory k = memory_of(s, o);
+    const float *c = s->p + o->inner;
+    float *y = s->values + o->y;
+    const factor a = {s->values + o->x, 0, o->in, 1, 0, o->in};
+    multiply_rows(rows, 3 * n, &a, s->p + o->weight, 3 * n, k.gates, 3 * n, s->p + o->bias);
+    for (int64_t t = 0; t < steps; t++) {
+        for (int64_t b = 0; b < s->batch; b++) {
+            float *before = k.before + (b * steps + t) * n;
+            if (t) memcpy(before, y + (b * steps + t - 1) * n, n * sizeof *before);
+            else memset(before, 0, n * sizeof *before);
+        }
+        const factor h = {k.before + t * n, 0, steps * n, 1, 0, n};
+        multiply_rows(s->batch, 3 * n, &h, s->p + o->hidden, 3 * n, k.own, 3 * n, 0);
+        for (int64_t b = 0; b < s->batch; b++) {
+            float *gate = k.gates + (b * steps + t) * 3 * n, *inner = k.inner + (b * steps + t) * n;
+            const float *own = k.own + b * 3 * n, *before = k.before + (b * steps + t) * n;
+            float *state = y + (b * steps + t) * n;
+            for (int64_t j = 0; j < n; j++) {
+                const float reset = sigmoid(gate[j] + own[j]), update = sigmoid(gate[n + j] + own[n + j]);
+                inner[j] = own[2 * n + j] + c[j];
+                const float new = hyperbolic_tangent(gate[2 * n + j] + reset * inner[j]);
+                state[j] = (1.0f - update) * new + update * before[j];
+                gate[j] = reset;
+                gate[n + j] = update;
+                gate[2 * n + j] = new;
+            }
+        }
+    }
+}
+
+/* The gates' memory becomes their gradients: by the inputs in gates, by the state (its third part) in inner. */
+static void gru_back(const pass *s, const operation *o, float *dx) {
+    const int64_t n = o->out, steps = o->positions, rows = s->batch * steps;
+    const memory k = memory_of(s, o);
+    float *dy = s->grads + o->y, *flow = k.own;
+    transpose(s->p + o->hidden, 3 * n, n, 3 * n, s->turned, n);
+    for (int64_t t = steps - 1; t >= 0; t--) {
+        for (int64_t b = 0; b < s->batch; b++) {
+            float *gate = k.gates + (b * steps + t) * 3 * n, *inner = k.inner + (b * steps + t) * n;
+            const float *before = k.before + (b * steps + t) * n;
+            float *d = dy + (b * steps + t) * n, *back = flow + b * 3 * n;
+            for (int64_t j = 0; j < n; j++) {
+                const float reset = gate[j], update = gate[n + j], new = gate[2 * n + j];
+                const float dnew = d[j] * (1.0f - update) * (1.0f - new * new);
+                const float dreset = dnew * inner[j] * reset * (1.0f - reset);
+                const float dupdate = d[j] * (before[j] - new) * update * (1.0f - update);
+                inner[j] = dnew * reset;
+                d[j] = d[j] * update;
+                gate[j] = back[j] = dreset;
+                gate[n + j] = back[n + j] = dupdate;
+                gate[2 * n + j] = dnew;
+                back[2 * n + j] = inner[j];
+            }
+        }
+        if (!t) continue;
+        float *passed = flow + s->batch * 3 * n;
+        const factor a = {flow, 0, 3 * n, 1, 0, 3 * n};
+        multiply_rows(s->batch, n, &a, s->turned, n, passed, n, 0);
+        for (int64_t b = 0; b < s->batch; b++) {
+            const float *d = dy + (b * steps + t) * n, *more = passed + b * n;
+            float *earlier = dy + (b * steps + t - 1) * n;
+            for (int64_t j = 0; j < n; j++) earlier[j] += d[j] + more[j];
+        }
+    }
+    const factor x = {s->values + o->x, 0, o->in, 1, 0, o->in}, h = {k.before, 0, n, 1, 0, n};
+    multiply_columns(o->in, 3 * n, &x, rows, k.gates, 3 * n, s->g + o->weight, 3 * n);
+    multiply_columns(n, 2 * n, &h, rows, k.gates, 3 * n, s->g + o->hidden, 3 * n);
+    multiply_columns(n, n, &h, rows, k.inner, n, s->g + o->hidden + 2 * n, 3 * n);
+    sum_rows(k.gates, rows, 3 * n, s->g + o->bias);
+    sum_rows(k.inner, rows, n, s->g + o->inner);
+    if (o->leaf) return;
+    transpose(s->p + o->weight, 3 * n, o->in, 3 * n, s->turned, o->in);
+    const factor a = {k.gates, 0, 3 * n, 1, 0, 3 * n};
+    multiply_rows(rows, o->in, &a, s->turned, o->in, dx, o->in, 0);
+}
+
+static void last(const pass *s, const operation *o) {
+    const int64_t n = o->in, steps = o->positions;
+    for (int64_t b = 0; b < s->batch; b++) {
+        memcpy(s->values + o->y + b * n, s->values + o->x + ((b + 1) * steps - 1) * n, n * sizeof(float));
+    }
+}
+
+static void last_back(const pass *s, const operation *o, float *dx) {
+    const int64_t n = o->in, steps = o->positions;
+    memset(dx, 0, s->batch * steps * n * sizeof *dx);
+    for (int64_t b = 0; b < s->batch; b++) {
+        memcpy(dx + ((b + 1) * steps - 1) * n, s->grads + o->y + b * n, n * sizeof *dx);
+    }
+}
+
+/* The mean over positions. */
+static void average(const pass *s, const operation *o) {
+    const int64_t n = o->in;
+    for (int64_t b = 0; b < s->batch; b++) {
+        float *y = s->values + o->y + b * n;
+        sum_rows(s->values + o->x + b * o->positions * n, o->positions, n, y);
+        for (int64_t j = 0; j < n; j++) y[j] /= (float)o->positions;
+    }
+}
+
+static void average_back(const pass *s, const operation *o, float *dx) {
+    const int64_t n = o->in;
+    for (int64_t b = 0; b < s->batch; b++) {
+        const float *dy = s->grads + o->y + b * n;
+        for (int64_t t = 0; t < o->positions; t++, dx += n) {
+            for (int64_t j = 0; j < n; j++) dx[j] = dy[j] / (float)o->positions;
+        }
+    }
+}
+
 static void forward(const pass *s) {
     for (int64_t i = 0; i < s->count; i++) {
         const operation *o = s->operations + i;
@@ -486,6 +872,14 @@ static void forward(const pass *s) {
         case ACTIVATION: activation(s, o); break;
         case DROPOUT: dropout(s, o); break;
         case MAXPOOL: maxpool(s, o); break;
+        case SUM: sum(s, o); break;
+        case LAYERNORM: layernorm(s, o); break;
+        case GROUPNORM: groupnorm(s, o); break;
+        case POSITIONS: positions(s, o); break;
+        case ATTENTION: attention(s, o); break;
+        case GRU: gru(s, o); break;
+        case LAST: last(s, o); break;
+        case AVERAGE: average(s, o); break;
         }
     }
 }
@@ -500,6 +894,14 @@ static void backward(const pass *s, float *spare) {
         case ACTIVATION: activation_back(s, o, dx); break;
         case DROPOUT: dropout_back(s, o, dx); break;
         case MAXPOOL: maxpool_back(s, o, dx); break;
+        case SUM: sum_back(s, o); continue;
+        case LAYERNORM: layernorm_back(s, o, dx); break;
+        case GROUPNORM: groupnorm_back(s, o, dx); break;
+        case POSITIONS: positions_back(s, o, dx); break;
+        case ATTENTION: attention_back(s, o, dx); break;
+        case GRU: gru_back(s, o, dx); break;
+        case LAST: last_back(s, o, dx); break;
+        case AVERAGE: average_back(s, o, dx); break;
         }
         if (!o->add || o->leaf) continue;
         float *sum = s->grads + o->x;

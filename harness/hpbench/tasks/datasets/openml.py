@@ -10,7 +10,9 @@ References:
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import os
 import re
 import shutil
@@ -19,6 +21,7 @@ import time
 import urllib.request
 import warnings
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -41,6 +44,7 @@ URL_VARIABLE = "HPBENCH_OPENML_URL"
 """The environment variable that names a mirror to ask in place of https://www.openml.org."""
 
 _REFERENCE = re.compile(r"(?P<id>[0-9]{1,9})|(?P<name>[A-Za-z0-9_.()+-]{1,128})(@(?P<version>[0-9]{1,6}))?")
+_QUOTED = re.compile(r"^'(.*)'$", re.DOTALL)
 _HOST = "openml.org"
 _KNOWN_MISSING = 412
 _ATTEMPTS = 3
@@ -83,7 +87,7 @@ def _kept(wanted: DataSpec, query: dict[str, Any]) -> Any:
 
     A download is made in a folder beside the cache and moved there when it is whole.
     """
-    folder = cache_folder("openml") / wanted.rest.lower()
+    folder = cache_folder("openml") / f"set-{wanted.rest.lower()}"
     if folder.is_dir():
         try:
             with _network(None):
@@ -105,12 +109,32 @@ def _kept(wanted: DataSpec, query: dict[str, Any]) -> Any:
 
 
 def _fetch(query: dict[str, Any], folder: Path) -> Any:
-    """Return scikit-learn's bunch; its warnings are about versions and retries, which the origin tells."""
+    """Return scikit-learn's bunch, in whose frame nominal columns are texts.
+
+    scikit-learn would have pandas make them categories, but pandas 3.1 makes categories such as
+    ``0, 1, 2`` numbers, which scikit-learn 1.9.1 cannot take. So the first call fetches and checks
+    everything and reads one row; what the columns are is then taken from OpenML's own description.
+    """
+    _parsed(query, folder, {"nrows": 1, "dtype": defaultdict(lambda: str)})
+    (file,) = folder.rglob("data/features/*.gz")
+    with gzip.open(file, "rt", encoding="utf-8") as stream:
+        features = json.load(stream)["data_features"]["feature"]
+    texts = [place for place, item in enumerate(features) if item["data_type"] == "nominal"]
+    return _parsed(query, folder, {"dtype": dict.fromkeys(texts, str)})
+
+
+def _parsed(query: dict[str, Any], folder: Path, options: dict[str, Any]) -> Any:
+    """Return what scikit-learn parses with these options of ``pandas.read_csv``, fetching what is missing.
+
+    Its warnings are about versions and retries: the origin tells the former, an error the latter.
+    """
     from sklearn.datasets import fetch_openml  # noqa: PLC0415 - scikit-learn is slow to import
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return fetch_openml(**query, data_home=str(folder), as_frame=True, parser="auto")
+        return fetch_openml(
+            **query, data_home=str(folder), as_frame=True, parser="pandas", read_csv_kwargs=options
+        )
 
 
 def _reason(error: BaseException) -> str:
@@ -231,9 +255,9 @@ def _column(name: str, series: Any) -> tuple[Column, NDArray[np.float64]]:
     """Return one column and its values; ``series`` is one of pandas."""
     if series.dtype.kind in "biuf":
         return Column(name), series.to_numpy(dtype=np.float64, na_value=np.nan)
-    if series.dtype.name != "category":
-        series = series.astype("category")
-    found = series.cat.remove_unused_categories().cat
-    codes = found.codes.to_numpy().astype(np.float64)
-    codes[codes < 0] = np.nan
-    return Column(name, tuple(str(text) for text in found.categories)), codes
+    coded = series.astype("category").cat
+    texts = [_QUOTED.sub(r"\1", str(text)) for text in coded.categories]
+    names = sorted(set(texts))
+    place = {text: number for number, text in enumerate(names)}
+    codes = np.array([place[text] for text in texts] + [np.nan])[coded.codes.to_numpy()]  # -1 is missing
+    return Column(name, tuple(names)), codes

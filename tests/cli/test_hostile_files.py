@@ -177,6 +177,11 @@ CASES = {
         ("column 'a' holds 'timestamp",),
         path="data.parquet",
     ),
+    "Parquet with text that is none": Case(
+        table(a=pa.array([b"\xff\xfe"] * 40).view(pa.string()), y=NUMBERS),
+        ("column 'a' must hold UTF-8 text",),
+        path="data.parquet",
+    ),
     "objects in NPZ": Case(
         npz(x=np.array([Trap()] * 40, dtype=object), y=Y), ("'x'", "never unpickled"), path="data.npz"
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 import urllib.request
@@ -13,7 +12,10 @@ import numpy as np
 import pytest
 
 from hpbench.cli import run_program
+from hpbench.description import check_continues, describe_study
 from hpbench.errors import UsageError
+from hpbench.plan import make_plan
+from hpbench.suite import load_suite
 from hpbench.tasks import datasets
 from hpbench.tasks.datasets import Dataset, DataSpec, openml
 from hpbench.tasks.datasets.base import Column
@@ -247,19 +249,20 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
     return run_program([str(word) for word in words])
 
 
-def test_a_study_pins_the_version_in_its_manifest(
-    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite, results = tmp_path / "census.toml", tmp_path / "out"
-    suite.write_text(SUITE, encoding="utf-8")
-    words = ("run", suite, "--results", results, "--workers", 1)
-    assert call(monkeypatch, *words) == 0
-    task = json.loads((results / "manifest.json").read_text(encoding="utf-8"))["tasks"]["openml-adult-mlp"]
+def test_a_study_pins_the_version(server: Any, tmp_path: Path) -> None:
+    path = tmp_path / "census.toml"
+    path.write_text(SUITE, encoding="utf-8")
+    suite, text = load_suite(path)
+    info = describe_study(suite, text, make_plan(suite), device="cpu", workers=1)
+    task = info.tasks["openml-adult-mlp"]
     assert task["origin"] == dict(load("openml:adult").origin)
     assert task["origin"]["version"] == 2
     assert (task["shape"], task["n_train"], task["n_test"]) == ([3], 24, 8)
     server.stop()
-    assert call(monkeypatch, *words) == 0, "continued without network"
+    datasets.load.cache_clear()  # as a new process
+    again = describe_study(load_suite(path)[0], text, make_plan(suite), device="cpu", workers=1)
+    check_continues(info, again)
+    assert again.tasks == info.tasks
 
 
 def test_a_study_whose_data_cannot_be_fetched_trains_nothing(

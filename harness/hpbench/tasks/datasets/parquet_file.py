@@ -73,7 +73,10 @@ def _column(name: str, values: Any) -> tuple[Column, NDArray[np.float64]]:
 def _texts(name: str, values: Any) -> tuple[Column, NDArray[np.float64]]:
     """Return a column of texts with its categories sorted."""
     coded = values.dictionary_encode()
-    texts = coded.dictionary.to_pylist()
+    try:
+        texts = coded.dictionary.to_pylist()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"column {shown(name)} must hold UTF-8 text, it does not; write it anew.") from error
     order = sorted(range(len(texts)), key=texts.__getitem__)
     place = np.empty(len(texts))
     place[order] = np.arange(len(texts))

@@ -70,7 +70,7 @@ HOMES = {
     "pandas": {"analysis"},
     "seaborn": {"analysis"},
     "pydantic": {"strategies", "suite"},
-    "pyarrow": {"export"},
+    "pyarrow": {"export", "tasks"},
     "scipy": {"analysis", "strategies"},
     "skopt": {"strategies"},
     "sklearn": {"strategies", "tasks"},

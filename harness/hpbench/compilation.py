@@ -148,7 +148,7 @@ def n_depths(space: SearchSpace) -> int:
 
 def train_examples(suite: Suite, task: SuiteTask) -> float:
     """Return roughly how many examples are trained on; the data set is loaded to be counted."""
-    examples = len(datasets.load(task.dataset).targets)
+    examples = len(datasets.load(suite.data(task)).targets)
     return examples * (1.0 - suite.validation.fraction - suite.test_fraction)
 
 

@@ -108,7 +108,7 @@ def _torch(info: StudyInfo) -> object:
 
 def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any]:
     """Return what a task is, with the sizes of its parts and how its steps are taken."""
-    dataset = datasets.load(task.dataset)
+    dataset = datasets.load(suite.data(task))
     parts = split(
         dataset,
         root_seed=suite.root_seed,
@@ -127,6 +127,7 @@ def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any
         "n_val": len(parts.val_targets),
         "n_test": len(parts.test_targets),
         "checksum": dataset.checksum,
+        "origin": dict(dataset.origin),
         "space": [describe_parameter(parameter) for parameter in space.parameters],
         "constants": dict(space.constants),
         "default": space.default_config(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -16,6 +17,8 @@ Name = Annotated[str, AfterValidator(check_name)]
 Label = Annotated[str, AfterValidator(check_label)]
 Count = Annotated[int, Field(ge=1, le=_LARGEST)]
 Reference = Annotated[str, Field(min_length=1, max_length=4096)]
+Side = Annotated[int, Field(strict=True, ge=1, le=65536)]
+Shape = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3, strict=False)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -77,11 +80,14 @@ class SuiteTask(Table):
     """What is optimised: a network family on a data set.
 
     Attributes:
-        dataset: a data set's name.
+        dataset: a data set's name: ``"digits"``, ``"openml:adult"``, ``"file:adult.csv"``.
         network: a network family's name.
         name: what tables and keys call the task; by default made of data set and network.
         epochs: the full fidelity of one trial.
         patience: stop a trial after so many epochs without a better validation error; None: never.
+        target: the column to predict, for data that do not say it themselves.
+        shape: read every input as an image: ``[channels, height, width]`` or ``[height, width]``.
+        subset: take so many examples only, every class with its share.
         space: hyperparameter → value, list of values, or range; see ``hpbench.overrides``.
     """
 
@@ -90,6 +96,9 @@ class SuiteTask(Table):
     name: Name = ""
     epochs: Count
     patience: Count | None = None
+    target: Reference | None = None
+    shape: Shape | None = None
+    subset: Count | None = None
     space: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -98,7 +107,10 @@ class SuiteTask(Table):
         if isinstance(raw, dict) and "name" not in raw:
             parts = (raw.get("dataset"), raw.get("network"))
             if all(isinstance(part, str) for part in parts):
-                return {**raw, "name": legal_name("-".join(map(str, parts)))}
+                dataset, network = map(str, parts)
+                if dataset.startswith("file:"):
+                    dataset = PurePath(dataset.removeprefix("file:")).stem
+                return {**raw, "name": legal_name(f"{dataset}-{network}")}
         return raw
 
 

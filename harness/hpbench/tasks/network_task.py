@@ -12,6 +12,7 @@ from hpbench.errors import UsageError
 from hpbench.seeding import Stream, training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
+from hpbench.tasks.datasets.images import shape_hint
 from hpbench.tasks.datasets.splits import split
 from hpbench.tasks.training.calibration import Calibrator, retrain
 from hpbench.tasks.training.cohort import CohortTrainer
@@ -44,7 +45,7 @@ class NetworkTask(Task):
         self.name = spec.name
         self.space = spec.space
         self.full_epochs = spec.epochs
-        self.dataset = datasets.load(spec.dataset)
+        self.dataset = datasets.load(spec.data)
         self.family = networks.REGISTRY.get(spec.network)
         check_inputs(self.family, self.dataset)
         self.device = usable_device(spec.device)
@@ -218,6 +219,7 @@ def check_inputs(family: networks.NetworkFamily, dataset: datasets.Dataset) -> N
         raise UsageError(
             f"network {family.name!r} needs images of shape (channels, height, width), but data set "
             f"{dataset.name!r} holds inputs of shape {dataset.shape}; use 'mlp' or an image data set."
+            f"{shape_hint(dataset.shape)}"
         )
 
 

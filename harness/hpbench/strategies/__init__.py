@@ -14,7 +14,12 @@ EXTRAS: dict[str, Extra] = {
 }
 """Adapter module → the extra that brings its library."""
 
-LEFT_OUT: dict[str, str] = {}
+LEFT_OUT: dict[str, str] = {
+    "optuna-tpe-multivariate": (
+        "it would be optuna-tpe again, because Optuna is multivariate by default since version 5; "
+        "its other form is optuna-tpe-independent"
+    ),
+}
 """Name → why there is no strategy of that name: it cannot be had, or not be repeated."""
 
 REGISTRY: Registry[type[Strategy]] = Registry(
@@ -24,6 +29,13 @@ REGISTRY: Registry[type[Strategy]] = Registry(
         "default": "hpbench.strategies.default:DefaultStrategy",
         "genetic": "hpbench.strategies.genetic:GeneticStrategy",
         "grid": "hpbench.strategies.grid:GridStrategy",
+        "optuna-cmaes": "hpbench.strategies.optuna:CmaEsStrategy",
+        "optuna-gp": "hpbench.strategies.optuna:GaussianProcessStrategy",
+        "optuna-nsga2": "hpbench.strategies.optuna:NondominatedSortingStrategy",
+        "optuna-qmc": "hpbench.strategies.optuna:QuasiMonteCarloStrategy",
+        "optuna-random": "hpbench.strategies.optuna:RandomDrawsStrategy",
+        "optuna-tpe": "hpbench.strategies.optuna:ParzenStrategy",
+        "optuna-tpe-independent": "hpbench.strategies.optuna:IndependentParzenStrategy",
         "random": "hpbench.strategies.random:RandomStrategy",
         "skopt-forest": "hpbench.strategies.skopt:ForestStrategy",
         "skopt-gbrt": "hpbench.strategies.skopt:BoostedTreesStrategy",

@@ -8,7 +8,7 @@ from hpbench.strategies.base import Capability, Strategy
 __all__ = ["EXTRAS", "LEFT_OUT", "REGISTRY", "Capability", "Strategy"]
 
 EXTRAS: dict[str, Extra] = {
-    "hpbench.strategies.hyperopt": Extra("hyperopt", ("hyperopt",)),
+    "hpbench.strategies.hyperopt": Extra("hyperopt", ("hyperopt", "lightgbm")),
     "hpbench.strategies.nevergrad": Extra("nevergrad", ("nevergrad",)),
     "hpbench.strategies.optuna": Extra("optuna", ("optuna", "cmaes")),
 }
@@ -29,6 +29,10 @@ REGISTRY: Registry[type[Strategy]] = Registry(
         "default": "hpbench.strategies.default:DefaultStrategy",
         "genetic": "hpbench.strategies.genetic:GeneticStrategy",
         "grid": "hpbench.strategies.grid:GridStrategy",
+        "hyperopt-anneal": "hpbench.strategies.hyperopt:AnnealingStrategy",
+        "hyperopt-atpe": "hpbench.strategies.hyperopt:AdaptiveParzenStrategy",
+        "hyperopt-random": "hpbench.strategies.hyperopt:RandomDrawsStrategy",
+        "hyperopt-tpe": "hpbench.strategies.hyperopt:ParzenStrategy",
         "optuna-cmaes": "hpbench.strategies.optuna:CmaEsStrategy",
         "optuna-gp": "hpbench.strategies.optuna:GaussianProcessStrategy",
         "optuna-nsga2": "hpbench.strategies.optuna:NondominatedSortingStrategy",

@@ -10,7 +10,7 @@ __all__ = ["EXTRAS", "LEFT_OUT", "REGISTRY", "Capability", "Strategy"]
 EXTRAS: dict[str, Extra] = {
     "hpbench.strategies.hyperopt": Extra("hyperopt", ("hyperopt", "lightgbm")),
     "hpbench.strategies.nevergrad": Extra("nevergrad", ("nevergrad",)),
-    "hpbench.strategies.optuna": Extra("optuna", ("optuna", "cmaes")),
+    "hpbench.strategies.optuna": Extra("optuna", ("optuna", "cmaes", "greenlet")),
 }
 """Adapter module → the extra that brings its library."""
 
@@ -33,6 +33,11 @@ REGISTRY: Registry[type[Strategy]] = Registry(
         "hyperopt-atpe": "hpbench.strategies.hyperopt:AdaptiveParzenStrategy",
         "hyperopt-random": "hpbench.strategies.hyperopt:RandomDrawsStrategy",
         "hyperopt-tpe": "hpbench.strategies.hyperopt:ParzenStrategy",
+        "nevergrad-1plus1": "hpbench.strategies.nevergrad:OnePlusOneStrategy",
+        "nevergrad-de": "hpbench.strategies.nevergrad:DifferentialEvolutionStrategy",
+        "nevergrad-ngioh": "hpbench.strategies.nevergrad:TunedMetaStrategy",
+        "nevergrad-ngopt": "hpbench.strategies.nevergrad:MetaStrategy",
+        "nevergrad-pso": "hpbench.strategies.nevergrad:ParticleSwarmStrategy",
         "optuna-cmaes": "hpbench.strategies.optuna:CmaEsStrategy",
         "optuna-gp": "hpbench.strategies.optuna:GaussianProcessStrategy",
         "optuna-nsga2": "hpbench.strategies.optuna:NondominatedSortingStrategy",

@@ -15,6 +15,7 @@ EXTRAS: dict[str, Extra] = {
 """Adapter module → the extra that brings its library."""
 
 LEFT_OUT: dict[str, str] = {
+    "skopt-extra-trees": "it is there as skopt-forest, whose trees are extremely randomised",
     "optuna-tpe-multivariate": (
         "it would be optuna-tpe again, because Optuna is multivariate by default since version 5; "
         "its other form is optuna-tpe-independent"
@@ -49,6 +50,8 @@ REGISTRY: Registry[type[Strategy]] = Registry(
         "skopt-forest": "hpbench.strategies.skopt:ForestStrategy",
         "skopt-gbrt": "hpbench.strategies.skopt:BoostedTreesStrategy",
         "skopt-gp": "hpbench.strategies.skopt:GaussianProcessStrategy",
+        "skopt-gp-ei": "hpbench.strategies.skopt:ExpectedImprovementStrategy",
+        "skopt-random-forest": "hpbench.strategies.skopt:RandomForestStrategy",
         "sobol": "hpbench.strategies.sobol:SobolStrategy",
     },
     extras=EXTRAS,

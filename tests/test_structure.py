@@ -66,6 +66,7 @@ APART = {
 HOMES = {
     "click": {"cli"},
     "hyperopt": {"strategies"},
+    "lightgbm": {"strategies"},
     "nevergrad": {"strategies"},
     "optuna": {"strategies"},
     "rich": {"cli"},
@@ -247,6 +248,7 @@ HEAVY = {
     "skopt",
     "scipy",
     "hyperopt",
+    "lightgbm",
     "nevergrad",
     "optuna",
     "numpy",
@@ -272,6 +274,7 @@ def test_listing_trains_and_draws_nothing() -> None:
         "skopt",
         "sklearn",
         "hyperopt",
+        "lightgbm",
         "nevergrad",
         "optuna",
     }

@@ -154,7 +154,14 @@ class NevergradStrategy(Strategy):
 
 
 class _BudgetedStrategy(NevergradStrategy):
-    """A meta-optimiser, which chooses by the budget and therefore needs one in trials."""
+    """A meta-optimiser, which chooses by the budget and therefore needs one in trials.
+
+    Where it chooses a loop that takes no seed, it is refused. Where it chooses a metamodel, the library gives
+    that 20 seconds by the clock for a proposal, of which it takes a fraction.
+
+    Raises:
+        UsageError: there is no budget in trials, or the choice could not be repeated.
+    """
 
     def __init__(
         self,

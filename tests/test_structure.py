@@ -65,6 +65,10 @@ APART = {
 
 HOMES = {
     "click": {"cli"},
+    "hyperopt": {"strategies"},
+    "lightgbm": {"strategies"},
+    "nevergrad": {"strategies"},
+    "optuna": {"strategies"},
     "rich": {"cli"},
     "matplotlib": {"analysis"},
     "pandas": {"analysis"},
@@ -243,6 +247,10 @@ HEAVY = {
     "sklearn",
     "skopt",
     "scipy",
+    "hyperopt",
+    "lightgbm",
+    "nevergrad",
+    "optuna",
     "numpy",
     "pydantic",
     "rich",
@@ -258,7 +266,18 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
 
 def test_listing_trains_and_draws_nothing() -> None:
     code = "from hpbench.cli import run_program\nrun_program(['list', 'strategies'])\nrun_program(['list', 'networks'])"
-    assert not loaded_by(code) & {"torch", "matplotlib", "seaborn", "pandas", "skopt", "sklearn"}
+    assert not loaded_by(code) & {
+        "torch",
+        "matplotlib",
+        "seaborn",
+        "pandas",
+        "skopt",
+        "sklearn",
+        "hyperopt",
+        "lightgbm",
+        "nevergrad",
+        "optuna",
+    }
 
 
 def test_the_process_that_runs_a_study_does_not_load_torch() -> None:

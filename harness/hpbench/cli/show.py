@@ -71,7 +71,10 @@ def show_task(
     constants = ", ".join(f"{name} = {_toml(value)}" for name, value in family.space.constants.items())
     if constants:
         click.echo(f"\nFixed unless a suite gives them a range: {clean(constants)}")
-    click.echo("\n" + click.wrap_text(f"Where the defaults come from: {clean(family.citation)}", width=100))
+    if family.citation:
+        click.echo(
+            "\n" + click.wrap_text(f"Where the defaults come from: {clean(family.citation)}", width=100)
+        )
 
 
 def task_content(family: NetworkFamily, data: Dataset) -> dict[str, Any]:

@@ -129,13 +129,13 @@ def space_table(space: SearchSpace) -> str:
     """Return the hyperparameters of a space, one a line: range, scale, default, condition."""
     from hpbench.cli.text import table
 
-    defaults = space.defaults
+    defaults = space.default_values()
     rows = [
         [
             item.name,
             values(item),
             "log" if getattr(item, "log", False) else "",
-            _toml(defaults[item.name]) if item.name in defaults else "",
+            _toml(defaults[item.name]),
             f"{item.when.parent} in {list(item.when.values)}" if item.when else "",
         ]
         for item in space.parameters

@@ -65,7 +65,7 @@ def self_test(
     """
     left = list(names)
     while left:
-        for check in _asked(left, plugins, limit_seconds):
+        for check in _asked(tuple(left), plugins, limit_seconds):
             left.remove(check.name)
             yield check
 
@@ -91,7 +91,7 @@ def _asked(names: Sequence[str], plugins: Sequence[Path], limit_seconds: float) 
             overdue = not timer.is_alive()
             timer.cancel()
         if answered < len(names):
-            late = f"it did not end within {limit_seconds:g} seconds" if overdue else None
+            late = f"it did not end within {limit_seconds:g} s" if overdue else None
             yield Check(names[answered], "failed", late or _reason(process.returncode, errors))
 
 

@@ -258,7 +258,9 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "-h"], ["show", "task", "-h"], ["doctor", "-h"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["run", "-h"], ["show", "task", "-h"], ["doctor", "-h"]]
+)
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     loaded = loaded_by(f"from hpbench.cli import run_program\nrun_program({words!r})")
     assert not loaded & HEAVY

@@ -129,7 +129,6 @@ def _shaping(space: SearchSpace) -> tuple[str, ...]:
     return (*(name for name in own if name not in training), "batch_size")
 
 
-
 TRAINING_LIMITS: Mapping[str, tuple[float, float]] = {
     "learning_rate": (1e-12, 1e3),
     "batch_size": (1, 65536),

@@ -54,9 +54,7 @@ def test_defaults_are_good_and_search_improves_on_them(
     benchmark.pedantic(search, rounds=1)
     benchmark.extra_info.update(default=fmean(defaults), best_of_50=fmean(chosen), wanted=EXPECTED[name])
     with capsys.disabled():
-        print(
-            f"\n{name:>14}: default {fmean(defaults):.4f}, best of {TRIALS} random {fmean(chosen):.4f}",
-            end="",
-        )  # noqa: T201
+        figures = f"default {fmean(defaults):.4f}, best of {TRIALS} random {fmean(chosen):.4f}"
+        print(f"\n{name:>14}: {figures}", end="")  # noqa: T201 - a benchmark's table
     assert fmean(defaults) > EXPECTED[name]
     assert fmean(chosen) > fmean(defaults)

@@ -14,7 +14,8 @@ from hpbench.analysis.claims import across_claim, summary
 from hpbench.analysis.comparison import Study, study_of
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import load_frames
-from hpbench.analysis.page import Picture, Swatch, page_text
+from hpbench.analysis.html import Picture, Swatch
+from hpbench.analysis.page import page_text
 from hpbench.analysis.rivals import across_table, pairs_table, reference_table, running_time_table
 from hpbench.analysis.tables import final_table, rank_table, selection_table
 from hpbench.analysis.writers import Table, escape_markdown, to_csv, to_latex, to_markdown

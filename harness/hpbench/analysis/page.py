@@ -40,6 +40,12 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("regret", "rank", "targets", "profile", "critical-difference", "regret-by-task"),
         ("across", "ranks", "targets"),
     ),
+    (
+        "hyperparameters",
+        "Hyperparameters",
+        ("importance", "effects", "parallel", "learning"),
+        ("importance", "spaces"),
+    ),
     ("time", "Time and overhead", ("time-by-part", "overhead", "clock"), ("time",)),
     ("failures", "Failures", ("status",), ("status", "trouble")),
     ("sources", "What regret and targets are measured from", (), ("references",)),

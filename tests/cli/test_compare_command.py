@@ -1,28 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def synthetic() -> Iterator[ModuleType]:
-    """The maker of synthetic studies of the tests of the analysis."""
-    path = Path(__file__).parents[1] / "analysis" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("synthetic_studies", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -40,6 +40,9 @@ _SHOWN = 3
 _BARS = 10
 _LINES = 120
 """Trials drawn in a panel of parallel coordinates."""
+
+_SHADES = LinearSegmentedColormap.from_list("ranks", ["#D55E00", "#E69F00", "#A8A8A8"])
+"""From the best to the worst; seen on light and dark ground, and by colour-blind readers."""
 
 _HALF = 0.5
 
@@ -140,7 +143,6 @@ def parallel_figure(frames: Frames, tasks: Sequence[str]) -> Drawn:
     """Return F17: configurations as lines over the hyperparameters, coloured by rank, a panel a task."""
     figure = Figure(figsize=(DOUBLE, 0.35 + 1.75 * len(tasks)), layout="constrained")
     FigureCanvasAgg(figure)
-    colours = mpl.colormaps["cividis"]
     drawn = []
     for place, task in enumerate(tasks):
         panel = figure.add_subplot(len(tasks), 1, place + 1)
@@ -148,7 +150,7 @@ def parallel_figure(frames: Frames, tasks: Sequence[str]) -> Drawn:
         parameters = [parameter_of(item) for item in frames.info.tasks[task]["space"]]
         drawn.append(_draw_parallel(panel, frames, task, parameters))
     figure.colorbar(
-        mpl.cm.ScalarMappable(Normalize(0, 100), colours),
+        mpl.cm.ScalarMappable(Normalize(0, 100), _SHADES),
         ax=figure.axes,
         location="bottom",
         fraction=0.04,
@@ -157,8 +159,8 @@ def parallel_figure(frames: Frames, tasks: Sequence[str]) -> Drawn:
     )
     caption = (
         f"Configurations of {', '.join(f'{count:,} of {total:,}' for count, total in drawn)} successful trials "
-        f"({', '.join(tasks)}): the best twentieth, at most half of the lines, and others evenly chosen by rank. Dark is "
-        "better and lies on top. A line has a gap where a hyperparameter did not exist. Values are on the scale on which "
+        f"({', '.join(tasks)}): the best twentieth, at most half of the lines, and others evenly chosen by rank. Orange "
+        "is better and lies on top. A line has a gap where a hyperparameter did not exist. Values are on the scale on which "
         f"they are searched, written at the ends. {basis(frames)}"
     )
     return Drawn("parallel", "Configurations as parallel coordinates", caption, figure)
@@ -188,7 +190,7 @@ def _draw_parallel(
     chosen = good.iloc[places]
     heights = np.stack([_heights(parameter, chosen) for parameter in parameters], axis=1)
     lines = [np.column_stack([np.arange(len(parameters)), row]) for row in heights]
-    shades = mpl.colormaps["cividis"](places / max(len(good) - 1, 1))
+    shades = _SHADES(places / max(len(good) - 1, 1))
     panel.add_collection(
         LineCollection(lines, colors=shades, linewidths=np.where(places < best, 1.0, 0.45), alpha=0.8)
     )

@@ -31,7 +31,7 @@ from hpbench.analysis.two_facts import differences, shared_names, why_unpaired
 from hpbench.errors import UsageError
 from hpbench.seeding import bootstrap_stream
 
-__all__ = ["Between", "Change", "Gate", "compare_studies", "gate_of"]
+__all__ = ["Between", "Change", "Gate", "compare_studies", "gate_of", "welch_interval"]
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def _change(frames: Frames, task: str, strategy: str, sides: tuple[_Side, ...], 
     if paired:
         rise = mean_interval(b[known] - a[known], rng=stream.child("rise").generator())
     else:
-        rise = _unpaired_interval(*good)
+        rise = welch_interval(*good)
     shown_a, shown_b = _finite(a, b)
     return Change(
         task=task,
@@ -279,7 +279,7 @@ def _floor(counts: tuple[int, int], *, paired: bool, sides: int) -> float:
     return min(1.0, sides / ways)
 
 
-def _unpaired_interval(a: Array, b: Array) -> Interval:
+def welch_interval(a: Array, b: Array) -> Interval:
     """Return the mean of ``b`` less that of ``a`` with Welch's interval; none below 5 repetitions.
 
     References:

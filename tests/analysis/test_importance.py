@@ -112,9 +112,9 @@ def test_inactive_hyperparameters_failures_and_samples_are_told() -> None:
     found = importance_of(frames, "t")
     assert found is not None
     assert found.imputed == ("push",)
-    assert (found.used, found.succeeded, found.trials) == (3000, 3400, 3600)
+    assert (found.used, found.succeeded, found.trials) == (2000, 3400, 3600)
     caption = importance_table(frames, {"t": found}).caption
-    assert "t 3,000 (evenly chosen of 3,400)" in caption
+    assert "t 2,000 (evenly chosen of 3,400)" in caption
     assert "200 failed trials left out" in caption
     assert "Where push did not exist, the default stood in." in caption
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from hpbench.analysis.memory import rarely_collected
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.style import DOUBLE, RC, SINGLE, wrapped
 from hpbench.files import atomic_write
@@ -108,18 +108,12 @@ Entry = tuple[Artist, str]
 def drawing() -> Iterator[None]:
     """Draw and save inside this: the defaults of hpbench instead of the user's, put back afterwards.
 
-    Drawing makes millions of objects that live until their figure is done, so looking for garbage among
-    them every few hundred costs an eighth of the time; it is done rarely here.
+    Drawing makes millions of objects that live until their figure is done.
     """
-    thresholds = gc.get_threshold()
-    with mpl.rc_context():
+    with mpl.rc_context(), rarely_collected(_OBJECTS):
         mpl.rcdefaults()
         mpl.rcParams.update(RC)  # type: ignore[arg-type]  # the stubs list every key literally
-        gc.set_threshold(_OBJECTS, *thresholds[1:])
-        try:
-            yield
-        finally:
-            gc.set_threshold(*thresholds)
+        yield
 
 
 def panels(count: int, *, height: float = 1.9, extra: float = 0.0) -> tuple[Figure, list[Axes]]:

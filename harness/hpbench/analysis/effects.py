@@ -266,7 +266,8 @@ def _learning_bands(study: Study, task: str) -> dict[str, Band]:
     """Return the centre and spread of the learning curves of the final incumbents, by strategy."""
     frames, curves = study.frames, study.curves[task]
     trials = frames.trials[frames.trials["task"] == task]
-    groups = dict(iter(trials.groupby(["strategy", "repetition"], observed=True)))
+    rows = trials[list(CHAIN)].to_numpy(dtype=np.int64)  # sorted by strategy, repetition and number
+    ends = np.cumsum(curves.length).reshape(curves.length.shape)
     bands = {}
     for place, strategy in enumerate(curves.strategies):
         found = []
@@ -274,8 +275,9 @@ def _learning_bands(study: Study, task: str) -> dict[str, Band]:
             number = int(curves.index[place, repetition, -1]) if curves.n_trials else -1
             if number < 0 or not curves.ended[place, repetition]:
                 continue
-            rows = groups[strategy, repetition][list(CHAIN)].to_numpy(dtype=np.int64)
-            curve = learning_curve(rows, frames.epoch_errors, number)
+            end = int(ends[place, repetition])
+            run = rows[end - int(curves.length[place, repetition]) : end]
+            curve = learning_curve(run, frames.epoch_errors, number)
             if len(curve):
                 found.append(curve)
         if found:

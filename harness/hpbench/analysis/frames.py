@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hpbench.analysis.details import Details
+from hpbench.analysis.memory import rarely_collected
 from hpbench.analysis.statistics import Array
 from hpbench.store import Store
 from hpbench.study import Event, RunRow, RunState, StudyInfo
@@ -25,6 +26,10 @@ TIME_PARTS = ("ask", "train", "evaluate", "tell")
 
 ENDED = (RunState.COMPLETE, RunState.EXHAUSTED, RunState.FAILED)
 """The states in which a run has no trial to come."""
+
+
+_OBJECTS = 10_000_000
+"""New objects after which garbage is looked for while trials are read; none of them is any."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,8 @@ def frames_of(
         events: what happened to the study; those that checked the modelled clock are used.
     """
     details = Details()
-    trials = _trials(details.passing(records), info, details)
+    with rarely_collected(_OBJECTS):
+        trials = _trials(details.passing(records), info, details)
     return Frames(trials, _runs(runs, trials, info), info, _checks(events, info), details.epoch_errors)
 
 

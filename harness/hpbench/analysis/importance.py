@@ -42,7 +42,7 @@ EPOCHS = "epochs"
 """The name of the fidelity, which is one more input where trials differ in it."""
 
 _FEWEST = 30
-_MOST = 3000
+_MOST = 2000
 _GRID = 33
 
 

@@ -83,7 +83,7 @@ RESNET = NetworkFamily(
     space=SearchSpace(
         parameters=(
             Integer("layers", 1, 3),
-            Categorical("channels", (16, 32, 48), ordered=True),
+            Categorical("channels", (8, 16, 32), ordered=True),
             Categorical("activation", ("relu", "gelu")),
             *training_parameters(),
         ),

@@ -68,15 +68,15 @@ TRANSFORMER = NetworkFamily(
     space=SearchSpace(
         parameters=(
             Integer("layers", 1, 3),
-            Categorical("width", (32, 64, 96), ordered=True),
-            Categorical("heads", (1, 2, 4), ordered=True),
+            Categorical("width", (16, 32, 64), ordered=True),
+            Categorical("heads", (1, 2), ordered=True),
             Categorical("ratio", (1, 2, 4), ordered=True),
             Categorical("activation", ("relu", "gelu")),
             *training_parameters(),
         ),
         constants=TRAINING_CONSTANTS,
         defaults={
-            **TRAINING_DEFAULTS, "layers": 2, "width": 64, "heads": 4, "ratio": 4, "activation": "gelu",
+            **TRAINING_DEFAULTS, "layers": 2, "width": 64, "heads": 2, "ratio": 4, "activation": "gelu",
             "dropout": 0.1,
         },
     ),

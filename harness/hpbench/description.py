@@ -122,6 +122,7 @@ def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any
         "network": task.network,
         "epochs": task.epochs,
         "shape": list(dataset.shape),
+        "target_kind": "regression" if dataset.regression else "classification",
         "n_classes": dataset.n_classes,
         "n_train": len(parts.train_targets),
         "n_val": len(parts.val_targets),

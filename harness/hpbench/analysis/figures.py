@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
-from hpbench.analysis.captions import basis, repetitions_text
+from hpbench.analysis.captions import basis, repetitions_text, sentence_case
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Band, Part, band_over_seconds, band_over_trainings, band_over_trials
 from hpbench.analysis.frames import Frames
@@ -23,7 +23,7 @@ from hpbench.analysis.strokes import draw_bands
 from hpbench.analysis.style import GREY, Look, looks, wrapped
 from hpbench.analysis.targets import random_name, random_twice
 
-__all__ = ["Axis", "Bands", "Scale", "axes_of", "bands_of", "best_figure"]
+__all__ = ["Axis", "Bands", "Scale", "axes_of", "bands_of", "best_figure", "measured"]
 
 Axis = Literal["trials", "trainings", "seconds"]
 Scale = Literal["accuracy", "error"]
@@ -82,15 +82,23 @@ def best_figure(
             no_results(panel)
         panel.set_xlabel(_AXES[axis].format(clock=frames.clock))
         if place % 3 == 0:
-            panel.set_ylabel(f"{_PARTS[part]} {'accuracy' if scale == 'accuracy' else 'error'} (%)")
+            panel.set_ylabel(f"{_PARTS[part]} {measured(frames, shown, scale)} (%)")
     legend_below(figure, _legend(frames, {task: bands[task] for task in shown}, styles, twice=twice))
     readouts = tuple(
         Readout(axis, "%", (name, task), _readings(bands[task], _view(frames, task, part, scale)))
         for task in shown
     )
     what = "best by validation" if part == "val" else "test score of the best by validation"
-    title = f"{'Accuracy' if scale == 'accuracy' else 'Error'} of the incumbent ({what}) against {_AXES[axis].split(' (')[0]}"
+    title = f"{sentence_case(measured(frames, shown, scale))} of the incumbent ({what}) against {_AXES[axis].split(' (')[0]}"
     return Drawn(name, title, _caption(frames, bands, axis, part, scale, twice=twice), figure, readouts)
+
+
+def measured(frames: Frames, tasks: Sequence[str], scale: Scale) -> str:
+    """Return what the y axis shows."""
+    measure = frames.measure(*tasks)
+    if scale == "accuracy":
+        return measure
+    return {"accuracy": "error", "R²": "1 - R²"}.get(measure, "error or 1 - R²")
 
 
 def _draw_twice(panel: Axes, study: Study, task: str, axis: Axis, view: Callable[[Array], Array]) -> bool:
@@ -111,7 +119,7 @@ def _view(frames: Frames, task: str, part: Part, scale: Scale) -> Callable[[Arra
     On the logarithmic scale an error of 0 is drawn at half an example.
     """
     size = frames.size_of(task, part)
-    floor = 0.5 / size if size else 1e-4
+    floor = 0.5 / size if size and not frames.regression(task) else 1e-4
 
     def view(error: Array) -> Array:
         known = np.where(np.isfinite(error), error, math.nan)
@@ -219,7 +227,7 @@ def _caption(frames: Frames, bands: Bands, axis: Axis, part: Part, scale: Scale,
         "below, thin lines show the single repetitions."
     )
     lines = [
-        f"{chosen}; shown is its {_PARTS[part]} {scale}.",
+        f"{chosen}; shown is its {_PARTS[part]} {measured(frames, tuple(bands), scale)}.",
         key,
         f"Runs of a curve: {repetitions_text(min(counts), max(counts))}." if counts else "",
         "A run without a result (yet), or after a crash, counts as worse than every other.",

@@ -32,8 +32,8 @@ class Frames:
     Attributes:
         trials: one row a trial, sorted by task, strategy, repetition and number: task and strategy
             (categorical), repetition, number, status (categorical), objective (what is minimised),
-            val_error, val_loss, test_error, test_loss (NaN for a failed trial), epochs_from, epochs,
-            ask_seconds, train_seconds, evaluate_seconds, tell_seconds.
+            val_error, val_loss, test_error, test_loss (NaN for a failed trial; the error of a
+            regression is 1 - R²), epochs_from, epochs, ask_seconds, train_seconds, evaluate_seconds, tell_seconds.
         runs: one row for every cell of the suite, stored or not: task, strategy (categorical),
             repetition, state, message, trials (finished), failures (trials that did not end ok).
         info: what the study is.
@@ -88,6 +88,15 @@ class Frames:
     def full_epochs(self, task: str) -> int:
         """Return the full fidelity of ``task``."""
         return int(self.info.tasks[task]["epochs"])
+
+    def regression(self, task: str) -> bool:
+        """Return whether ``task`` predicts a number, so that its error is 1 - R² and may be above 1."""
+        return bool(self.info.tasks.get(task, {}).get("target_kind") == "regression")
+
+    def measure(self, *tasks: str) -> str:
+        """Return what 1 less the error is called on these tasks, by default all: accuracy, R², or either."""
+        kinds = {self.regression(task) for task in tasks or self.tasks}
+        return "accuracy or R²" if len(kinds) > 1 else "R²" if kinds == {True} else "accuracy"
 
     def size_of(self, task: str, part: str) -> int | None:
         """Return the number of examples in ``part`` (``"val"`` or ``"test"``) of ``task``, if known."""
@@ -208,8 +217,13 @@ def _trials(records: Iterable[Record], info: StudyInfo) -> pd.DataFrame:
     raw = dict(zip(_COLUMNS, columns, strict=True))
     number = {name: np.array(raw[name], dtype=np.float64) for name in _COLUMNS[5:]}
     ok = np.array([status == Status.OK for status in raw["status"]], dtype=bool)
-    val_error = _error(number["val_correct"], number["val_total"], ok)
-    val_loss = np.where(ok, number["val_loss"], math.nan)
+    numbers = {name for name, task in info.tasks.items() if task.get("target_kind") == "regression"}
+    uncounted = np.array([task in numbers for task in raw["task"]], dtype=bool)
+    val_loss, test_loss = (np.where(ok, number[f"{part}_loss"], math.nan) for part in ("val", "test"))
+    val_error, test_error = (
+        np.where(uncounted, loss, _error(number[f"{part}_correct"], number[f"{part}_total"], ok))
+        for part, loss in (("val", val_loss), ("test", test_loss))
+    )
     frame = pd.DataFrame(
         {
             "task": _categorical(raw["task"], _names(info.suite, "tasks")),
@@ -220,8 +234,8 @@ def _trials(records: Iterable[Record], info: StudyInfo) -> pd.DataFrame:
             "objective": val_loss if info.suite.get("objective", "error") == "loss" else val_error,
             "val_error": val_error,
             "val_loss": val_loss,
-            "test_error": _error(number["test_correct"], number["test_total"], ok),
-            "test_loss": np.where(ok, number["test_loss"], math.nan),
+            "test_error": test_error,
+            "test_loss": test_loss,
             "epochs_from": number["epochs_from"].astype(np.int64),
             "epochs": number["epochs"].astype(np.int64),
             **{f"{part}_seconds": number[f"{part}_seconds"] for part in TIME_PARTS},

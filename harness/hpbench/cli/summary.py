@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpbench.analysis.captions import sentence_case
 from hpbench.analysis.comparison import Cell, study_of
 from hpbench.analysis.frames import load_frames
 from hpbench.analysis.report import write_report
@@ -50,7 +51,7 @@ def final_text(results: Path) -> str:
     ]
     header = ["TASK", "STRATEGY", "TEST (%)", "VALIDATION (%)", "RUNS"]
     lines = [
-        "Accuracy of what validation chose, mean over repetitions [95 % interval].",
+        f"{sentence_case(study.frames.measure())} of what validation chose, mean over repetitions [95 % interval].",
         "",
         table(header, rows, right=(2, 3, 4)),
     ]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from hpbench.suite.names import check_label, check_name, legal_name
+from hpbench.tasks.datasets.base import TargetKind
 
 __all__ = ["Budget", "Limits", "Name", "SuiteStrategy", "SuiteTask", "Table", "Validation"]
 
@@ -86,6 +87,8 @@ class SuiteTask(Table):
         epochs: the full fidelity of one trial.
         patience: stop a trial after so many epochs without a better validation error; None: never.
         target: the column to predict, for data that do not say it themselves.
+        target_kind: whether that column holds classes (``"classification"``, the default) or numbers to
+            be predicted (``"regression"``), for data that do not say it themselves.
         shape: read every input as an image: ``[channels, height, width]`` or ``[height, width]``.
         subset: take so many examples only, every class with its share.
         space: hyperparameter → value, list of values, or range; see ``hpbench.overrides``.
@@ -97,6 +100,7 @@ class SuiteTask(Table):
     epochs: Count
     patience: Count | None = None
     target: Reference | None = None
+    target_kind: TargetKind | None = None
     shape: Shape | None = None
     subset: Count | None = None
     space: dict[str, Any] = Field(default_factory=dict)

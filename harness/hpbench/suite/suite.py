@@ -50,7 +50,8 @@ class Suite(Table):
         clock: ``"measured"`` or ``"modelled"``; by default modelled for cohorts, else measured.
         compile: whether cohorts take compiled steps: ``"never"``, ``"always"``, or ``"auto"``, where the
             planned steps repay the compiling.
-        objective: what is minimised: validation ``"error"`` or ``"loss"`` (cross-entropy).
+        objective: what is minimised: validation ``"error"`` or ``"loss"`` (cross-entropy). For a
+            regression both are 1 - R².
         training_seeds: whether the trials of a repetition share their training stream.
         threads: threads of a training process.
         validation: how a configuration is validated.
@@ -174,11 +175,20 @@ class Suite(Table):
             shape=task.shape,
             subset=task.subset,
             folder=self._folder,
+            target_kind=task.target_kind,
         )
 
     def data(self, task: SuiteTask) -> DataSpec:
         """Return what ``task`` learns from, for ``hpbench.tasks.datasets.load``."""
-        return DataSpec(task.dataset, task.target, task.shape, task.subset, self.root_seed, self._folder)
+        return DataSpec(
+            task.dataset,
+            task.target,
+            task.shape,
+            task.subset,
+            self.root_seed,
+            self._folder,
+            task.target_kind,
+        )
 
     def budget_trials(self, task: SuiteTask | str) -> int | None:
         """Return how many full trainings of a task the budget allows; None for a budget in seconds."""

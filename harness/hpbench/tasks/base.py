@@ -9,7 +9,7 @@ from typing import Literal
 
 from hpbench.errors import UsageError
 from hpbench.space import SearchSpace
-from hpbench.tasks.datasets import DataSpec
+from hpbench.tasks.datasets import DataSpec, TargetKind
 from hpbench.tasks.training.costs import StepCost
 from hpbench.trial import Evaluation, Request
 
@@ -41,6 +41,8 @@ class TaskSpec:
         shape: read every input as an image of this shape.
         subset: take so many examples only.
         folder: where relative paths of data begin; empty: the working directory.
+        target_kind: whether the target holds classes or numbers, for data that do not say it
+            themselves.
     """
 
     name: str
@@ -62,11 +64,20 @@ class TaskSpec:
     shape: tuple[int, ...] | None = None
     subset: int | None = None
     folder: str = ""
+    target_kind: TargetKind | None = None
 
     @property
     def data(self) -> DataSpec:
         """What the task learns from, for ``hpbench.tasks.datasets.load``."""
-        return DataSpec(self.dataset, self.target, self.shape, self.subset, self.root_seed, self.folder)
+        return DataSpec(
+            self.dataset,
+            self.target,
+            self.shape,
+            self.subset,
+            self.root_seed,
+            self.folder,
+            self.target_kind,
+        )
 
 
 class Task(ABC):

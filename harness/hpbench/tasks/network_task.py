@@ -14,6 +14,7 @@ from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
 from hpbench.tasks.datasets.images import shape_hint
 from hpbench.tasks.datasets.splits import split
+from hpbench.tasks.networks.checks import check_smoothing
 from hpbench.tasks.training.calibration import Calibrator, retrain
 from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.compiled import CompiledTrainer
@@ -48,6 +49,7 @@ class NetworkTask(Task):
         self.dataset = datasets.load(spec.data)
         self.family = networks.REGISTRY.get(spec.network)
         check_inputs(self.family, self.dataset)
+        check_smoothing(self.dataset, self.space)
         self.device = usable_device(spec.device)
         torch.set_num_threads(spec.threads)
         if self.device.type == "cuda":

@@ -5,6 +5,7 @@ Own code rather than a library's: which examples are tested is a promise that ha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpbench.errors import UsageError
 from hpbench.seeding import split_stream
-from hpbench.tasks.datasets.base import Dataset
+from hpbench.tasks.datasets.base import Dataset, Targets
 from hpbench.tasks.datasets.encoding import encoder
 
 __all__ = ["Split", "split"]
@@ -24,26 +25,29 @@ _PARTS = 3
 class Split:
     """The three parts of a data set, every class in each of them.
 
+    Targets are classes, int64, or for regression numbers, float32, of shape ``(n_part,)``; numbers
+    have mean 0 and standard deviation 1 *on the training part*.
+
     Inputs are float32, C-contiguous, of shape ``(n_part, *shape)``, with mean 0 and standard
     deviation 1 *on the training part* (per feature of vectors, per channel of images); categories of
-    tables are 0 or 1, and missing values are filled in by what the training part says. Targets are
-    int64 of shape ``(n_part,)``. Inside a part the examples keep the order of the data set.
+    tables are 0 or 1, and missing values are filled in by what the training part says. Inside a part
+    the examples keep the order of the data set.
 
     Attributes:
         train_inputs: what a network is fitted to.
-        train_targets: their classes.
+        train_targets: their classes or numbers.
         val_inputs: what a strategy is told the error of.
-        val_targets: their classes.
+        val_targets: their classes or numbers.
         test_inputs: what is only reported.
-        test_targets: their classes.
+        test_targets: their classes or numbers.
     """
 
     train_inputs: NDArray[np.float32]
-    train_targets: NDArray[np.int64]
+    train_targets: NDArray[np.int64] | NDArray[np.float32]
     val_inputs: NDArray[np.float32]
-    val_targets: NDArray[np.int64]
+    val_targets: NDArray[np.int64] | NDArray[np.float32]
     test_inputs: NDArray[np.float32]
-    test_targets: NDArray[np.int64]
+    test_targets: NDArray[np.int64] | NDArray[np.float32]
 
 
 def split(
@@ -62,21 +66,53 @@ def split(
         test_fraction: share of all examples, in (0, 1); both together below 1.
 
     Raises:
-        UsageError: the fractions leave nothing to train on, or a class has fewer than three
-            examples, so that it cannot be in every part.
+        UsageError: the fractions leave nothing to train on, a class has fewer than three examples,
+            so that it cannot be in every part, or all numbers of a part are equal.
     """
     _check_fractions(validation_fraction, test_fraction)
     train, val, test = _indices(dataset, root_seed, repetition, validation_fraction, test_fraction)
-    inputs, targets = dataset.inputs, dataset.targets
+    return _encoded(dataset, train, val, test)
+
+
+def _encoded(
+    dataset: Dataset, train: NDArray[np.int64], val: NDArray[np.int64], test: NDArray[np.int64]
+) -> Split:
+    """Return the examples at these places, by rules fitted on those at ``train``."""
+    inputs = dataset.inputs
     encode = encoder(dataset, inputs[train])
+    goal = _goal(dataset, train)
     return Split(
         train_inputs=encode(inputs[train]),
-        train_targets=targets[train],
+        train_targets=goal(train, "training"),
         val_inputs=encode(inputs[val]),
-        val_targets=targets[val],
+        val_targets=goal(val, "validation"),
         test_inputs=encode(inputs[test]),
-        test_targets=targets[test],
+        test_targets=goal(test, "test"),
     )
+
+
+def _goal(
+    dataset: Dataset, train: NDArray[np.int64]
+) -> Callable[[NDArray[np.int64], str], NDArray[np.int64] | NDArray[np.float32]]:
+    """Return what gives the targets at some places: classes as they are, numbers standardised.
+
+    Numbers that are all equal in a part leave nothing to be explained: their error is not defined.
+    """
+    targets: Targets = dataset.targets
+    if not dataset.regression:
+        return lambda places, _: targets[places].astype(np.int64)
+    mean, scale = float(targets[train].mean()), float(targets[train].std())
+
+    def standardised(places: NDArray[np.int64], part: str) -> NDArray[np.float32]:
+        """Return the numbers of a part, shape ``(n,)``."""
+        if targets[places].min() == targets[places].max():
+            raise UsageError(
+                f"the {part} part of data set {dataset.name!r} must hold different targets, all {len(places)} are "
+                f"{targets[places][0]:g}; use more examples, or larger parts."
+            )
+        return ((targets[places] - mean) / scale).astype(np.float32)
+
+    return standardised
 
 
 def _check_fractions(validation: float, test: float) -> None:
@@ -96,9 +132,11 @@ def _indices(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the sorted places of the training, validation and test examples.
 
-    Each class is shuffled by a stream of its own and cut into test, validation and training.
+    Each class is shuffled by a stream of its own and cut into test, validation and training; the
+    examples of a regression are treated as one class.
     """
-    counts = np.bincount(dataset.targets, minlength=dataset.n_classes)
+    strata = dataset.strata
+    counts = np.bincount(strata, minlength=dataset.n_classes)
     if counts.min() < _PARTS:
         scarce = int(counts.argmin())
         raise UsageError(
@@ -110,7 +148,7 @@ def _indices(
     stream = split_stream(root_seed, dataset.name, repetition)
     parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
     for label in range(dataset.n_classes):
-        members = np.flatnonzero(dataset.targets == label)
+        members = np.flatnonzero(strata == label)
         shuffled = stream.child(label).generator().permutation(members)
         cuts = [n_test[label], n_test[label] + n_val[label]]
         for part, piece in zip(parts, np.split(shuffled, cuts), strict=True):

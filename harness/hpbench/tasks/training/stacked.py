@@ -178,7 +178,7 @@ class StackedTrainer(CohortTrainer[StackedLane]):
         odd = self.family.inputs != "flat" or any(1 in shape for shape in layout.shapes.values())
         if odd or self.device.type != "cpu":
             # A recording takes sizes of 1, and those of maps, for constants; a captured step needs none.
-            return step_function(layout)
+            return step_function(layout, regression=self.n_classes == 1)
         sizes = (*self.family.buckets, "batch_size")
         fixed = tuple(lane.config[name] for name in self.family.shaping if name not in sizes)
         key = (self.family.build, fixed)

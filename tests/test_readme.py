@@ -65,7 +65,7 @@ def test_every_command_and_option_is_shown() -> None:
     for words, command in commands(cli, "hpbench"):
         (entry,) = [entry for entry in entries if entry.startswith(f"{words} ")]
         options = {name for item in command.params if isinstance(item, click.Option) for name in item.opts}
-        assert options == set(re.findall(r"--[a-z]+", entry)), words
+        assert options == set(re.findall(r"--[a-z]+(?:-[a-z]+)*", entry)), words
 
 
 def test_every_key_of_a_suite_is_explained() -> None:

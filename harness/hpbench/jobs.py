@@ -41,7 +41,8 @@ class Allowance:
 
     Attributes:
         trials: finished trials, failed ones included.
-        epochs: epochs trained, over all trials. An epoch inherited from a parent is not paid again,
+        epochs: epochs trained, over all trials and their folds; a fold that stopped earlier pays as the
+            longest of its trial. An epoch inherited from a parent is not paid again,
             and a failed trial pays for at least one.
         seconds: on the study's clock, asking and telling included.
     """

@@ -85,6 +85,11 @@ class Frames:
         """Return what readers see for ``strategy``."""
         return str(self.info.strategies.get(strategy, {}).get("label") or strategy)
 
+    @property
+    def trainings(self) -> int:
+        """Networks that one trial trains: one for each fold of a cross-validation, else one."""
+        return int(self.info.suite.get("validation", {}).get("folds") or 1)
+
     def full_epochs(self, task: str) -> int:
         """Return the full fidelity of ``task``."""
         return int(self.info.tasks[task]["epochs"])

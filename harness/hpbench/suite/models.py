@@ -23,6 +23,10 @@ Shape = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3, strict=Fal
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
+_FRACTION = {"fraction": 0.2}
+_FOLDS = {"folds": 5}
+
+
 class Table(BaseModel):
     """What all tables share: no unknown keys, no conversions, no changes, no NaN."""
 
@@ -36,7 +40,7 @@ class Budget(Table):
 
     Attributes:
         trials: asked and trained configurations.
-        epochs: epochs of training, summed over the run's trials.
+        epochs: epochs of training, summed over the run's trials and the folds of each.
         seconds: seconds on the study's clock, the strategy's own thinking included.
     """
 
@@ -54,15 +58,42 @@ class Budget(Table):
 
 
 class Validation(Table):
-    """How a configuration is validated.
+    """How a configuration is validated; the test part is split off before, and alike for both kinds.
 
     Attributes:
-        kind: ``"holdout"``, one part that is kept aside.
-        fraction: its share of all examples.
+        kind: ``"holdout"``, one part that is kept aside, or ``"cv"``, cross-validation: every example
+            that is not in the test part is validated once, by a network that was trained on the other
+            folds.
+        fraction: of a holdout: its share of all examples, 0.2 by default.
+        folds: of a cross-validation, 5 by default.
     """
 
-    kind: Literal["holdout"] = "holdout"
-    fraction: Fraction = 0.2
+    kind: Literal["holdout", "cv"] = "holdout"
+    fraction: Fraction | None = None
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        return {**(_FOLDS if raw.get("kind") == "cv" else _FRACTION), **raw}
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Validation:
+        other = "fraction" if self.kind == "cv" else "folds"
+        if getattr(self, other) is not None:
+            raise ValueError(f"must not set {other} where its kind is {self.kind!r}")
+        return self
+
+    @property
+    def trainings(self) -> int:
+        """Networks that one trial trains."""
+        return self.folds or 1
+
+    def share(self, test_fraction: float) -> float:
+        """Return the share of all examples that one network of a trial is validated on."""
+        return (1.0 - test_fraction) / self.folds if self.folds else self.fraction or 0.0
 
 
 class Limits(Table):

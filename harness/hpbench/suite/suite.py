@@ -164,7 +164,8 @@ class Suite(Table):
             space=space_of(task),
             root_seed=self.root_seed,
             training_seeds=self.training_seeds,
-            validation_fraction=self.validation.fraction,
+            validation_fraction=self.validation.share(self.test_fraction),
+            folds=self.validation.folds,
             test_fraction=self.test_fraction,
             patience=task.patience,
             trainer=self.trainer,
@@ -192,7 +193,7 @@ class Suite(Table):
 
     def budget_trials(self, task: SuiteTask | str) -> int | None:
         """Return how many full trainings of a task the budget allows; None for a budget in seconds."""
-        epochs = (self.task(task) if isinstance(task, str) else task).epochs
+        epochs = (self.task(task) if isinstance(task, str) else task).epochs * self.validation.trainings
         return self.budget.trials if self.budget.epochs is None else self.budget.epochs // epochs
 
     def resolved(self) -> dict[str, Any]:
@@ -274,11 +275,11 @@ def _size_problems(suite: Suite) -> Iterator[Problem]:
         yield Problem(
             f"tasks times strategies times repetitions must be at most {_MOST_RUNS} runs, got {runs}"
         )
-    kept = suite.validation.fraction + suite.test_fraction
-    if kept >= 1.0:
+    fraction = suite.validation.fraction
+    if fraction is not None and fraction + suite.test_fraction >= 1.0:
         yield Problem(
             "`validation.fraction` + `test_fraction` must be less than 1, so that something is left to train on, "
-            f"got {suite.validation.fraction!r} + {suite.test_fraction!r}",
+            f"got {fraction!r} + {suite.test_fraction!r}",
             "test_fraction",
         )
 
@@ -288,10 +289,12 @@ def _task_problems(suite: Suite, index: int) -> Iterator[Problem]:
     task = suite.tasks[index]
     if not datasets.is_known(task.dataset):
         yield Problem(str(datasets.unknown_data(task.dataset)), join_path("tasks", index, "dataset"))
-    if suite.budget.epochs is not None and suite.budget.epochs < task.epochs:
+    trainings = suite.validation.trainings
+    if suite.budget.epochs is not None and suite.budget.epochs < task.epochs * trainings:
+        times = f" for each of {trainings} folds" if trainings > 1 else ""
         yield Problem(
             f"`epochs` must be at most the budget's {suite.budget.epochs} epochs, so that one trial can be "
-            f"trained, got {task.epochs}",
+            f"trained, got {task.epochs}{times}",
             join_path("tasks", index, "epochs"),
         )
     if task.network not in networks.REGISTRY.names():

@@ -29,7 +29,8 @@ class TaskSpec:
         root_seed: the suite's seed.
         training_seeds: ``"per_repetition"`` (all strategies search the same function) or
             ``"per_trial"``.
-        validation_fraction: share of all examples that is kept for validation, in (0, 1).
+        validation_fraction: share of all examples that a network is validated on, in (0, 1).
+        folds: of a cross-validation, at least 2; None: one part is held out for validation.
         test_fraction: share of all examples that no selection ever sees, in (0, 1).
         patience: stop a trial after this many epochs without a better validation error; None: never.
         trainer: ``"reference"`` or ``"cohort"``.
@@ -65,6 +66,12 @@ class TaskSpec:
     subset: int | None = None
     folder: str = ""
     target_kind: TargetKind | None = None
+    folds: int | None = None
+
+    @property
+    def trainings(self) -> int:
+        """Networks that one trial trains: one, or one for each fold."""
+        return self.folds or 1
 
     @property
     def data(self) -> DataSpec:

@@ -16,7 +16,7 @@ from hpbench.seeding import split_stream
 from hpbench.tasks.datasets.base import Dataset, Targets
 from hpbench.tasks.datasets.encoding import encoder
 
-__all__ = ["Split", "split"]
+__all__ = ["Split", "cross_validation", "split", "splits"]
 
 _PARTS = 3
 
@@ -72,6 +72,87 @@ def split(
     _check_fractions(validation_fraction, test_fraction)
     train, val, test = _indices(dataset, root_seed, repetition, validation_fraction, test_fraction)
     return _encoded(dataset, train, val, test)
+
+
+def cross_validation(
+    dataset: Dataset, *, root_seed: int, repetition: int, folds: int, test_fraction: float
+) -> tuple[Split, ...]:
+    """Return the parts of ``dataset`` for each fold: its examples validate, those of the others train.
+
+    The test part is the one that :func:`split` gives. The rest is dealt out class by class, so that
+    folds differ by one example at most, in every class and in all. Each fold is encoded by rules
+    fitted on its own training part.
+
+    Args:
+        dataset: what is split.
+        root_seed: the suite's seed.
+        repetition: from 0; another repetition is another split.
+        folds: at least 2.
+        test_fraction: share of all examples, in (0, 1).
+
+    Raises:
+        UsageError: there are fewer than two folds, the fraction leaves nothing to train on, a class
+            has fewer examples besides the test part than folds, or all numbers of a part are equal.
+
+    References:
+        Kohavi (1995), "A study of cross-validation and bootstrap for accuracy estimation and model
+        selection": stratified folds.
+    """
+    if folds < 2:  # noqa: PLR2004 - one fold would leave nothing to train on
+        raise UsageError(f"the number of folds must be at least 2, got {folds}.")
+    _check_fractions((1.0 - test_fraction) / folds, test_fraction)
+    n_test, shuffled = _shuffled(dataset, root_seed, repetition, test_fraction)
+    rest = [members[count:] for members, count in zip(shuffled, n_test, strict=True)]
+    scarce = int(np.argmin([len(members) for members in rest]))
+    if len(rest[scarce]) < folds:
+        raise UsageError(
+            f"every class must have at least {folds} examples besides the test part, one for each fold, but class "
+            f"{dataset.class_name(scarce)} of data set {dataset.name!r} has {len(rest[scarce])}; use fewer folds."
+        )
+    test = np.sort(np.concatenate([part[:count] for part, count in zip(shuffled, n_test, strict=True)]))
+    dealt = np.concatenate(rest)
+    fold_of = np.arange(len(dealt)) % folds
+    return tuple(
+        _encoded(dataset, np.sort(dealt[fold_of != fold]), np.sort(dealt[fold_of == fold]), test)
+        for fold in range(folds)
+    )
+
+
+def splits(
+    dataset: Dataset,
+    *,
+    root_seed: int,
+    repetition: int,
+    validation_fraction: float,
+    test_fraction: float,
+    folds: int | None,
+) -> tuple[Split, ...]:
+    """Return one split for each network that a trial trains: that of a holdout, or one for each fold.
+
+    Args:
+        dataset: what is split.
+        root_seed: the suite's seed.
+        repetition: from 0.
+        validation_fraction: of a holdout; folds are of equal size.
+        test_fraction: share of all examples, in (0, 1).
+        folds: of a cross-validation; None: a holdout.
+
+    Raises:
+        UsageError: as of :func:`split` and :func:`cross_validation`.
+    """
+    if folds is None:
+        return (
+            split(
+                dataset,
+                root_seed=root_seed,
+                repetition=repetition,
+                validation_fraction=validation_fraction,
+                test_fraction=test_fraction,
+            ),
+        )
+    return cross_validation(
+        dataset, root_seed=root_seed, repetition=repetition, folds=folds, test_fraction=test_fraction
+    )
 
 
 def _encoded(
@@ -132,8 +213,25 @@ def _indices(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the sorted places of the training, validation and test examples.
 
-    Each class is shuffled by a stream of its own and cut into test, validation and training; the
-    examples of a regression are treated as one class.
+    Each class is cut into test, validation and training.
+    """
+    n_test, shuffled = _shuffled(dataset, root_seed, repetition, test)
+    counts = np.array([len(members) for members in shuffled])
+    n_val = _allotted(counts, validation, room=counts - n_test - 1)
+    parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
+    for members, first, second in zip(shuffled, n_test, n_test + n_val, strict=True):
+        for part, piece in zip(parts, np.split(members, [first, second]), strict=True):
+            part.append(piece)
+    test_part, val_part, train_part = (np.sort(np.concatenate(part)) for part in parts)
+    return train_part, val_part, test_part
+
+
+def _shuffled(
+    dataset: Dataset, root_seed: int, repetition: int, test: float
+) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Return how many examples of each class are tested, and the places of each class: those come first.
+
+    Each class is shuffled by a stream of its own; the examples of a regression are treated as one class.
     """
     strata = dataset.strata
     counts = np.bincount(strata, minlength=dataset.n_classes)
@@ -143,18 +241,12 @@ def _indices(
             f"every class must have at least {_PARTS} examples, one for each of train, validation and test, "
             f"but class {dataset.class_name(scarce)} of data set {dataset.name!r} has {counts[scarce]}."
         )
-    n_test = _allotted(counts, test, room=counts - 2)
-    n_val = _allotted(counts, validation, room=counts - n_test - 1)
     stream = split_stream(root_seed, dataset.name, repetition)
-    parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
-    for label in range(dataset.n_classes):
-        members = np.flatnonzero(strata == label)
-        shuffled = stream.child(label).generator().permutation(members)
-        cuts = [n_test[label], n_test[label] + n_val[label]]
-        for part, piece in zip(parts, np.split(shuffled, cuts), strict=True):
-            part.append(piece)
-    test_part, val_part, train_part = (np.sort(np.concatenate(part)) for part in parts)
-    return train_part, val_part, test_part
+    shuffled = [
+        stream.child(label).generator().permutation(np.flatnonzero(strata == label))
+        for label in range(dataset.n_classes)
+    ]
+    return _allotted(counts, test, room=counts - 2), shuffled
 
 
 def _allotted(counts: NDArray[np.int64], fraction: float, *, room: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -135,9 +135,9 @@ class StackedTrainer(CohortTrainer[StackedLane]):
 
     def advance(self, work: Sequence[Advance[StackedLane]]) -> None:
         """Train every lane until its epoch; lanes of equal signature share steps, in any company alike."""
-        groups: dict[str, list[Advance[StackedLane]]] = {}
-        for item in work:
-            groups.setdefault(item.lane.signature, []).append(item)
+        groups: dict[tuple[str, int], list[Advance[StackedLane]]] = {}
+        for item in work:  # folds may differ by one example, and then by a step
+            groups.setdefault((item.lane.signature, item.data.n_train), []).append(item)
         for members in sorted(groups.values(), key=self._work, reverse=True):
             most = self.lanes_at_most(members[0].lane)
             for first in range(0, len(members), most):

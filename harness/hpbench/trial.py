@@ -14,6 +14,7 @@ __all__ = [
     "Proposal",
     "Record",
     "Request",
+    "Retraining",
     "RunKey",
     "Status",
     "Trial",
@@ -193,6 +194,33 @@ class Record:
             parent=self.parent,
             curve=self.evaluation.curve,
         )
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """The configuration of a run's incumbent, trained again on training and validation part and tested.
+
+    Attributes:
+        run: strategy, task and repetition.
+        number: which of the fresh seeds, from 0.
+        trial: the incumbent's number within its run.
+        epochs: the epoch that was to be reached.
+        status: how it ended.
+        test_correct: correctly classified test examples; None if it failed, or nothing is counted.
+        test_total: test examples; None if it failed, or nothing is counted.
+        test_loss: as of an ``Evaluation``; None if it failed.
+        message: for one that failed, what happened.
+    """
+
+    run: RunKey
+    number: int
+    trial: int
+    epochs: int
+    status: Status
+    test_correct: int | None = None
+    test_total: int | None = None
+    test_loss: float | None = None
+    message: str = ""
 
 
 def objective_of(evaluation: Evaluation, objective: Objective) -> float | None:

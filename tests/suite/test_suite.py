@@ -406,3 +406,27 @@ def test_a_suite_survives_being_written_as_toml(content: dict[str, Any]) -> None
     assert tomllib.loads(text) == content
     suite = parse_suite(text)
     assert parse_suite(document(suite.resolved())) == suite
+
+
+# ---- final
+
+
+def test_final_is_off_and_changes_no_digest_until_it_is_asked_for() -> None:
+    assert "final" not in make().resolved()
+    asked = make(final={"retrain": 5})
+    assert asked.resolved()["final"] == {"retrain": 5}
+    assert asked.digest() != make().digest()
+    assert Suite.of(asked.resolved()) == asked
+
+
+@pytest.mark.parametrize(
+    ("final", "expected"),
+    [
+        ({"retrain": 0}, "`retrain` must be at least 1, got 0"),
+        ({"retrain": "five"}, '`retrain` must be a whole number, got "five"'),
+        ({}, "the key `retrain` is missing"),
+        ({"retrian": 5}, "Did you mean 'retrain'?"),
+    ],
+)
+def test_a_final_that_makes_no_sense_is_refused(final: dict[str, Any], expected: str) -> None:
+    assert expected in problem(final=final)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hpbench.analysis.retrained import retrainings_frame
 from hpbench.store import Store
 from hpbench.study import Event, RunRow, RunState, StudyInfo
 from hpbench.trial import Record, Status
@@ -39,12 +40,15 @@ class Frames:
         info: what the study is.
         checks: one row a trial that was trained again for the modelled clock: task (categorical),
             modelled, measured (seconds of training and evaluation).
+        retrained: one row a retraining of an incumbent: task, strategy, repetition, number, status,
+            test_error (NaN for one that failed).
     """
 
     trials: pd.DataFrame
     runs: pd.DataFrame
     info: StudyInfo
     checks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    retrained: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -136,7 +140,10 @@ def load_frames(path: str | Path) -> Frames:
         StoreError: it is damaged.
     """
     with Store.open(path, read_only=True) as store:
-        return frames_of(store.records(), store.runs(), store.info, store.events())
+        retrained = retrainings_frame(store.retrainings(), store.info)
+        return replace(
+            frames_of(store.records(), store.runs(), store.info, store.events()), retrained=retrained
+        )
 
 
 def frames_of(

@@ -12,6 +12,7 @@ import pandas as pd
 from hpbench.analysis.captions import METHODS, about_measure, basis, p_text, percent, points, sentence_case
 from hpbench.analysis.comparison import Cell, Study
 from hpbench.analysis.frames import Frames
+from hpbench.analysis.retrained import retrained_caption, retrained_of
 from hpbench.analysis.statistics import Interval
 from hpbench.analysis.writers import NAMES, Column, Mark, Table, column
 
@@ -34,16 +35,20 @@ def final_table(study: Study) -> Table:
     """Return T1: final validation and test accuracy of every cell, against the baseline."""
     frames = study.frames
     measure = frames.measure()
-    rows = [{**_final_row(cell), "label": frames.label(cell.strategy)} for cell in _cells(study)]
+    rows = [
+        {**_final_row(cell), **_retrained_row(frames, cell), "label": frames.label(cell.strategy)}
+        for cell in _cells(study)
+    ]
     columns = [
         *NAMES,
         Column(f"Test {measure} (%)", _accuracy("test_error")),
+        *([Column("Retrained (%)", _retrained)] if frames.info.suite.get("final") else []),
         Column(f"Validation {measure} (%)", _accuracy("val_error")),
         column("Mean rank", "rank", _two_digits),
     ]
     caption = (
         f"{sentence_case(measure)} of the final incumbent (best by validation), mean over repetitions [95 % interval]. "
-        f"{about_measure(frames)}Bold: highest mean test {measure} of the task; underlined (in Markdown: italics): no difference "
+        f"{about_measure(frames)}{retrained_caption(frames)}Bold: highest mean test {measure} of the task; underlined (in Markdown: italics): no difference "
         "from it is shown (Wilcoxon, Holm). Rank by test error in the repetitions that are complete, a "
         "run without a result last. "
     )
@@ -92,6 +97,26 @@ def _final_row(cell: Cell) -> dict[str, Any]:
         "best": cell.best,
         "like_best": cell.like_best,
     }
+
+
+def _retrained_row(frames: Frames, cell: Cell) -> dict[str, Any]:
+    """Return the values of a cell's retrainings; nothing where the suite asks for none."""
+    if not frames.info.suite.get("final"):
+        return {}
+    found = retrained_of(frames, cell.task, cell.strategy)
+    return {
+        "retrained_error": found.error,
+        "retrained_deviation": found.deviation,
+        "retrained_runs": found.n,
+        "retrained_failed": found.failed,
+    }
+
+
+def _retrained(row: _Row) -> str:
+    """Return the mean of the retrainings and their standard deviation between seeds."""
+    text = percent(row["retrained_error"])
+    spread = row["retrained_deviation"]
+    return f"{text} \u00b1 {100 * spread:.2f}" if math.isfinite(spread) else text
 
 
 def _accuracy(key: str) -> Callable[[_Row], Mark]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from hpbench.suite.names import check_label, check_name, legal_name
 from hpbench.tasks.datasets.base import TargetKind
 
-__all__ = ["Budget", "Limits", "Name", "SuiteStrategy", "SuiteTask", "Table", "Validation"]
+__all__ = ["Budget", "Final", "Limits", "Name", "SuiteStrategy", "SuiteTask", "Table", "Validation"]
 
 _LARGEST = 1_000_000
 
@@ -94,6 +94,17 @@ class Validation(Table):
     def share(self, test_fraction: float) -> float:
         """Return the share of all examples that one network of a trial is validated on."""
         return (1.0 - test_fraction) / self.folds if self.folds else self.fraction or 0.0
+
+
+class Final(Table):
+    """What is done with the incumbent of a finished run.
+
+    Attributes:
+        retrain: train its configuration again so many times, under fresh seeds, on training and
+            validation part together, and test it.
+    """
+
+    retrain: Annotated[int, Field(ge=1, le=1000)]
 
 
 class Limits(Table):

@@ -15,7 +15,7 @@ from hpbench.overrides import apply_overrides
 from hpbench.space import SearchSpace
 from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.strategies.factory import check_options
-from hpbench.suite.models import Budget, Limits, Name, SuiteStrategy, SuiteTask, Table, Validation
+from hpbench.suite.models import Budget, Final, Limits, Name, SuiteStrategy, SuiteTask, Table, Validation
 from hpbench.suite.plain import check_plain
 from hpbench.suite.problems import Problem, SuiteError, join_path, problems_of
 from hpbench.tasks import datasets, networks
@@ -56,6 +56,7 @@ class Suite(Table):
         threads: threads of a training process.
         validation: how a configuration is validated.
         test_fraction: share of all examples that no strategy ever sees.
+        final: what is done with the incumbent of a finished run; None: nothing.
         limits: when a trial or a run is given up.
         tasks: what is optimised.
         strategies: what optimises.
@@ -75,6 +76,7 @@ class Suite(Table):
     threads: Threads = 1
     validation: Validation = Validation()
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    final: Final | None = None
     limits: Limits = Limits()
     tasks: Annotated[tuple[SuiteTask, ...], Field(max_length=1000, strict=False)]
     strategies: Annotated[tuple[SuiteStrategy, ...], Field(max_length=1000, strict=False)]

@@ -132,5 +132,21 @@ class Task(ABC):
         """
         raise UsageError(f'task {self.name!r} cannot measure trial {request.number}; set clock = "measured".')
 
+    def retrain(self, requests: Sequence[Request]) -> list[Evaluation]:
+        """Train configurations on training and validation part together, from scratch, and test them.
+
+        The answers hold status, epochs, test figures and message alone. A configuration gives the same
+        result whatever else is in ``requests``, bit for bit.
+
+        Args:
+            requests: their numbers are those of the fresh seeds, from 0; they have no parents.
+
+        Raises:
+            UsageError: the task cannot retrain.
+        """
+        raise UsageError(
+            f"task {self.name!r} cannot retrain {len(requests)} incumbents; leave `final` out of the suite."
+        )
+
     def close(self) -> None:
         """Release what the task holds on its device."""

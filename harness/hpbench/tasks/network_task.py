@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import torch
 
 from hpbench.errors import UsageError
-from hpbench.seeding import Stream, training_stream
+from hpbench.seeding import Stream, retraining_stream, training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
 from hpbench.tasks.datasets.images import shape_hint
-from hpbench.tasks.datasets.splits import splits
+from hpbench.tasks.datasets.splits import splits, whole
 from hpbench.tasks.networks.checks import check_smoothing
 from hpbench.tasks.training.calibration import Calibrator, retrain
 from hpbench.tasks.training.cohort import CohortTrainer
@@ -23,6 +23,7 @@ from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.folds import evaluation_of, fold_streams
 from hpbench.tasks.training.lanes import Advance, Lane
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
+from hpbench.tasks.training.retraining import Retrainer
 from hpbench.tasks.training.stacked import StackedTrainer
 from hpbench.trial import Evaluation, Request, RunKey, Status
 
@@ -58,6 +59,7 @@ class NetworkTask(Task):
         if self.device.type == "cuda":
             make_repeatable()
         self._splits: dict[int, tuple[DeviceSplit, ...]] = {}
+        self._wholes: dict[int, DeviceSplit] = {}
         self._kept: dict[tuple[RunKey, int], Kept] = {}
         self._calibrator: Calibrator | None = None
         self._trainer = ReferenceTrainer(
@@ -121,10 +123,35 @@ class NetworkTask(Task):
             self._calibrator = Calibrator(self._trainer, self.space, self.data(0))
         return self._calibrator
 
+    def retrain(self, requests: Sequence[Request]) -> list[Evaluation]:
+        """Train on everything but the test part, from scratch, and test; see ``Task.retrain``."""
+        retrainer = Retrainer(
+            self._trainer, self._cohorts, space=self.space, data=self._whole, stream=self._fresh
+        )
+        return retrainer.results(requests)
+
+    def _whole(self, repetition: int) -> DeviceSplit:
+        """Return training and validation part together, and the test part, on the device."""
+        if repetition not in self._wholes:
+            spec = self.spec
+            parts = whole(
+                self.dataset,
+                root_seed=spec.root_seed,
+                repetition=repetition,
+                test_fraction=spec.test_fraction,
+            )
+            self._wholes[repetition] = DeviceSplit.of(parts, self.device)
+        return self._wholes[repetition]
+
+    def _fresh(self, request: Request) -> Stream:
+        """Return the stream of a retraining."""
+        return retraining_stream(self.spec.root_seed, self.name, request.run.repetition, request.number)
+
     def close(self) -> None:
         """Drop every split and state."""
         self._kept.clear()
         self._splits.clear()
+        self._wholes.clear()
         self._calibrator = None
 
     def data(self, repetition: int) -> DeviceSplit:

@@ -16,7 +16,7 @@ from hpbench.seeding import split_stream
 from hpbench.tasks.datasets.base import Dataset, Targets
 from hpbench.tasks.datasets.encoding import encoder
 
-__all__ = ["Split", "cross_validation", "split", "splits"]
+__all__ = ["Split", "cross_validation", "split", "splits", "whole"]
 
 _PARTS = 3
 
@@ -116,6 +116,31 @@ def cross_validation(
         _encoded(dataset, np.sort(dealt[fold_of != fold]), np.sort(dealt[fold_of == fold]), test)
         for fold in range(folds)
     )
+
+
+def whole(dataset: Dataset, *, root_seed: int, repetition: int, test_fraction: float) -> Split:
+    """Return the parts of ``dataset`` once selection is over: everything that is not tested trains.
+
+    The test part is the one that :func:`split` gives. Two training examples, with the lowest and the
+    highest target, stand in for the validation part: by them it is seen that a training has diverged.
+
+    Args:
+        dataset: what is split.
+        root_seed: the suite's seed.
+        repetition: from 0.
+        test_fraction: share of all examples, in (0, 1).
+
+    Raises:
+        UsageError: as of :func:`split`.
+    """
+    _check_fractions((1.0 - test_fraction) / 2.0, test_fraction)
+    n_test, shuffled = _shuffled(dataset, root_seed, repetition, test_fraction)
+    test = [part[:count] for part, count in zip(shuffled, n_test, strict=True)]
+    rest = [part[count:] for part, count in zip(shuffled, n_test, strict=True)]
+    train = np.sort(np.concatenate(rest))
+    goals = dataset.targets[train]
+    few = train[[int(goals.argmin()), int(goals.argmax())]]
+    return _encoded(dataset, train, few, np.sort(np.concatenate(test)))
 
 
 def splits(

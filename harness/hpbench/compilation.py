@@ -46,6 +46,7 @@ STEP_SECONDS = {
     "transformer": 4.5e-3,
     "rnn": 4e-3,
     "resnet": 6e-3,
+    "resnet-batchnorm": 6e-3,
 }
 """Typical seconds of one optimiser step of the reference trainer, small data, one thread."""
 

@@ -207,7 +207,9 @@ def _run_seconds(suite: Suite, task: SuiteTask, strategy: SuiteStrategy, steps: 
         * steps_per_epoch(space_of(task), train_examples(suite, task))
     )
     training = count * STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS) / _SPEED[steps]
-    return trials * (training + _THINK_SECONDS.get(strategy.use, 0.0))
+    finals = suite.final.retrain if suite.final else 0
+    retraining = finals * training / suite.validation.trainings
+    return trials * (training + _THINK_SECONDS.get(strategy.use, 0.0)) + retraining
 
 
 def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal | None:

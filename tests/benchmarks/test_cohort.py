@@ -40,7 +40,13 @@ from hpbench.trial import Evaluation, Request, RunKey
 EPOCHS, TRIALS, REPETITIONS = 10, 50, 20
 AGREEING = 200
 """Configurations that the reference trainer trains too; they time it as well."""
-BARS = {"mlp": (5.0, 8.0), "cnn": (2.0, 3.0)}
+BARS = {
+    "mlp": (5.0, 8.0),
+    "cnn": (2.0, 3.0),
+    "transformer": (None, 4.0),
+    "resnet": (None, 2.0),
+    "rnn": (None, 3.0),
+}
 """Ratios wanted from a cold and from a warm cache."""
 FAMILIES = [name for name in networks.REGISTRY.names() if networks.REGISTRY.get(name).compiled]
 AGREEMENT_BAR = 0.002

@@ -83,7 +83,10 @@ def test_the_plan_says_what_validation_means_in_trainings(call: Callable[..., An
 
 def test_the_plan_says_what_final_means_in_trainings(call: Callable[..., Any], suite_file: Path) -> None:
     text = suite_file.read_text(encoding="utf-8")
+    before = json.loads(call("plan", suite_file, "--json").out)["seconds"]
     suite_file.write_text(f"final = {{ retrain = 5 }}\n{text}", encoding="utf-8")
     expected = "Final: the incumbent of each run is retrained under 5 fresh seeds on training and validation part, 20"
     assert expected in call("plan", suite_file).out
-    assert json.loads(call("plan", suite_file, "--json").out)["final"] == {"retrain": 5}
+    plan = json.loads(call("plan", suite_file, "--json").out)
+    assert plan["final"] == {"retrain": 5}
+    assert plan["seconds"] == pytest.approx(before * (2 + 5) / 2)  # a run of two trials, then five

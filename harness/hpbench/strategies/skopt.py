@@ -1,4 +1,4 @@
-"""Adapters to scikit-optimize: Bayesian optimisation with three surrogates.
+"""Adapters to scikit-optimize: Bayesian optimisation with four surrogates.
 
 References:
     Jones, Schonlau & Welch (1998), Journal of Global Optimization 13, 455-492 (expected improvement).
@@ -16,10 +16,19 @@ from typing import Any, ClassVar, Literal, final
 
 from hpbench.errors import UsageError, unknown_name
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
+from hpbench.strategies.adapting import check_searchable, completed, plain, searched
 from hpbench.strategies.base import Strategy
+from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial, Value
 
-__all__ = ["BoostedTreesStrategy", "ForestStrategy", "GaussianProcessStrategy", "SkoptStrategy"]
+__all__ = [
+    "BoostedTreesStrategy",
+    "ExpectedImprovementStrategy",
+    "ForestStrategy",
+    "GaussianProcessStrategy",
+    "RandomForestStrategy",
+    "SkoptStrategy",
+]
 
 _UNTIL_KNOWN = 1.0
 """What a failed trial counts before any trial succeeded: the largest validation error there is."""
@@ -89,7 +98,7 @@ class SkoptStrategy(Strategy):
         avoid_duplicates: bool = True,
     ) -> None:
         super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
-        self._free = [parameter for parameter in space.parameters if not _single(parameter)]
+        self._free = searched(space)
         options = {
             "n_initial_points": n_initial_points,
             "initial_point_generator": initial_point_generator,
@@ -102,6 +111,8 @@ class SkoptStrategy(Strategy):
             "avoid_duplicates": avoid_duplicates,
         }
         self._check(options)
+        with PrivateGenerators(0):  # importing it draws random numbers
+            import skopt  # noqa: F401, PLC0415 - slow, and listing options does without
         self._optimizer = self._built(options)
         self._points: list[list[Any]] = []
         self._failed: list[int] = []
@@ -114,15 +125,8 @@ class SkoptStrategy(Strategy):
             warnings.filterwarnings("ignore", "The objective has been evaluated at", UserWarning)
             point = self._optimizer.ask()
         self._points.append(point)
-        suggested = dict(zip((item.name for item in self._free), point, strict=True))
-        return Proposal(
-            {
-                item.name: _value(item, suggested[item.name])
-                if item.name in suggested
-                else item.from_unit(0.5)
-                for item in self.space.parameters
-            }
-        )
+        pairs = zip(self._free, point, strict=True)
+        return Proposal(completed(self.space, {item.name: _value(item, value) for item, value in pairs}))
 
     def tell(self, trial: Trial) -> None:
         """Tell the library; a failed trial as the worst objective so far."""
@@ -142,14 +146,7 @@ class SkoptStrategy(Strategy):
 
     def _check(self, options: dict[str, Any]) -> None:
         """Raise where the library would fail late or ignore an option without a word."""
-        if self.space.conditional:
-            raise UsageError(
-                f"strategy {self.name!r} cannot search a space with conditions: it lacks CONDITIONAL."
-            )
-        if not self._free:
-            raise UsageError(
-                f"strategy {self.name!r} needs a hyperparameter with two or more values, got none."
-            )
+        check_searchable(self.name, type(self), self.space)
         if options["n_initial_points"] < 1:
             raise UsageError(
                 f"`n_initial_points >= 1` must hold for strategy {self.name!r}, "
@@ -167,7 +164,7 @@ class SkoptStrategy(Strategy):
 
     def _built(self, options: dict[str, Any]) -> Any:
         """Return the library's optimiser."""
-        from skopt import Optimizer  # noqa: PLC0415 - slow to import, and listing options does without
+        from skopt import Optimizer  # noqa: PLC0415 - as above
 
         dimensions = [_dimension(parameter) for parameter in self._free]
         try:
@@ -195,6 +192,51 @@ class GaussianProcessStrategy(SkoptStrategy):
 
 
 @final
+class ExpectedImprovementStrategy(SkoptStrategy):
+    """Bayesian optimisation with the Gaussian process of ``skopt-gp`` and expected improvement.
+
+    It differs from ``skopt-gp`` by ``acq_func="EI"`` alone, which is therefore no option.
+    """
+
+    name: ClassVar[str] = "skopt-gp-ei"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        full_epochs: int,
+        seed: int,
+        budget_trials: int | None,
+        n_initial_points: int = 10,
+        initial_point_generator: Literal["random", "sobol", "halton", "hammersly", "lhs", "grid"] = "random",
+        n_jobs: int = 1,
+        acq_optimizer: Literal["auto", "sampling", "lbfgs"] = "auto",
+        acq_func_kwargs: dict[str, float] | None = None,
+        acq_optimizer_kwargs: dict[str, int] | None = None,
+        model_queue_size: int | None = None,
+        avoid_duplicates: bool = True,
+    ) -> None:
+        super().__init__(
+            space,
+            full_epochs=full_epochs,
+            seed=seed,
+            budget_trials=budget_trials,
+            n_initial_points=n_initial_points,
+            initial_point_generator=initial_point_generator,
+            n_jobs=n_jobs,
+            acq_func="EI",
+            acq_optimizer=acq_optimizer,
+            acq_func_kwargs=acq_func_kwargs,
+            acq_optimizer_kwargs=acq_optimizer_kwargs,
+            model_queue_size=model_queue_size,
+            avoid_duplicates=avoid_duplicates,
+        )
+
+    def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
+        return "GP"
+
+
+@final
 class ForestStrategy(SkoptStrategy):
     """Bayesian optimisation with extremely randomised trees, the library's default forest."""
 
@@ -202,6 +244,16 @@ class ForestStrategy(SkoptStrategy):
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
         return "ET"
+
+
+@final
+class RandomForestStrategy(SkoptStrategy):
+    """Bayesian optimisation with a random forest: trees of resampled trials."""
+
+    name: ClassVar[str] = "skopt-random-forest"
+
+    def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
+        return "RF"
 
 
 @final
@@ -216,14 +268,9 @@ class BoostedTreesStrategy(SkoptStrategy):
         return quantile_trees(self.seed, n_jobs)
 
 
-def _single(parameter: Parameter) -> bool:
-    """Return whether ``parameter`` can have one value only."""
-    return parameter.low == parameter.high if isinstance(parameter, Float) else parameter.n_values == 1
-
-
 def _dimension(parameter: Parameter) -> Any:
     """Return the library's dimension for ``parameter``."""
-    from skopt import space  # noqa: PLC0415 - slow to import
+    from skopt import space  # noqa: PLC0415 - as above
 
     if isinstance(parameter, Categorical):
         if parameter.ordered:
@@ -237,10 +284,6 @@ def _dimension(parameter: Parameter) -> Any:
 
 def _value(parameter: Parameter, suggested: Any) -> Value:
     """Return what the library suggests (``np.int64``, ``np.str_``, …) as a plain value of the space."""
-    if isinstance(parameter, Categorical):
-        if parameter.ordered:
-            return parameter.choices[int(suggested)]
+    if isinstance(parameter, Categorical) and not parameter.ordered:
         return {repr(choice): choice for choice in parameter.choices}[str(suggested)]
-    if isinstance(parameter, Float):
-        return min(max(float(suggested), float(parameter.low)), float(parameter.high))
-    return int(suggested)
+    return plain(parameter, suggested)

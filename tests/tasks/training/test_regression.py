@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import r2_score
 
+from hpbench.tasks import datasets, networks
+from hpbench.tasks.datasets import Dataset
 from hpbench.tasks.training.outcome import unexplained
 from hpbench.tasks.training.reference import score
 
@@ -88,6 +91,38 @@ def test_a_regression_diverges(workshop: Make) -> None:
         assert outcome.diverged
         assert len(outcome.curve) == 1
         assert math.isnan(outcome.curve[0])
+
+
+@pytest.fixture
+def ink() -> Iterator[str]:
+    """The name of a regression on images: how much ink a digit holds in its upper half."""
+    digits = datasets.load("digits").take(np.arange(300))
+    ink = digits.inputs[:, 0, :4].sum(axis=(1, 2))
+    datasets.REGISTRY.add("ink", lambda: Dataset.of_numbers("ink", digits.inputs, ink))
+    yield "ink"
+    datasets.REGISTRY.reset()
+    datasets.load.cache_clear()
+
+
+@pytest.mark.parametrize("case", [
+    *((name, "compiled") for name in networks.REGISTRY.names() if networks.REGISTRY.get(name).compiled),
+    *((name, "stacked") for name in networks.REGISTRY.names() if networks.REGISTRY.get(name).cohort),
+])  # fmt: skip
+def test_every_family_predicts_numbers_as_the_reference_trainer_does(
+    request: pytest.FixtureRequest, near: Make, same: Make, ink: str, case: tuple[str, str]
+) -> None:
+    name, kind = case
+    own = request.getfixturevalue(kind)(ink, family=name, full_epochs=2)
+    values = {"learning_rate": 1e-4 if name == "resnet" else 1e-3, "batch_size": 30}
+    if "layers" in own.family.space.names:
+        values["layers"] = 1
+    cases = [(own.config(**values, optimizer=optimizer), 0) for optimizer in ("adam", "sgd")]
+    lanes = own.train(cases, 2)
+    for lane, (config, _) in zip(lanes, cases, strict=True):
+        state = own.refer(config, 2)
+        near(own, lane, state, 1e-3)
+        assert lane.outcome.curve == pytest.approx(state.outcome.curve, rel=1e-2)
+        same(lane, own.train([(config, 0)], 2)[0])
 
 
 def test_a_network_explains_most_of_friedmans_function(compiled: Make) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hpbench.environment import find_compiler
 from hpbench.errors import UsageError
 from hpbench.tasks.training.kernels import library as module
-from hpbench.tasks.training.kernels.library import library, library_folder
+from hpbench.tasks.training.kernels.library import library
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C compiler: install gcc or set CC")
 
@@ -37,14 +37,6 @@ def made(folder: Path) -> list[Path]:
 
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
-
-
-def test_the_folder_is_chosen_by_the_environment_or_the_users_cache(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert library_folder() == folder
-    monkeypatch.delenv("HPBENCH_CACHE")
-    assert library_folder().parts[-2:] == ("hpbench", "kernels")
 
 
 def test_the_second_time_nothing_is_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -400,22 +400,26 @@ static void convolution_back(const pass *s, const operation *o, float *dx) {
     multiply_rows(s->batch * o->positions, o->in, &a, s->turned, o->in, dx, o->in, 0);
 }
 
+/* What multiplies each of n numbers whose coordinates hash from `base` in steps: 0 where it is dropped. */
+static void mask_line(float *at, int32_t n, uint32_t base, uint32_t step, uint32_t seed, int32_t least, float kept) {
+    for (int32_t j = 0; j < n; j++) {
+        const int32_t bits = (int32_t)(mix32((base + (uint32_t)j * step) ^ seed) >> 8);
+        at[j] = (float)(bits >= least) * kept;
+    }
+}
+
 /* Write what multiplies each number of a batch: 0 where it is dropped, 1 / (1 - rate) elsewhere. */
 static void dropout_mask(const pass *s, const operation *o, float *mask) {
     const uint32_t first = 2654435761u, second = 2246822519u, third = 3266489917u;
     const uint32_t seed = (uint32_t)s->seeds[o->which];
-    const float kept = 1.0f / (1.0f - s->rate), rate = s->rate;
+    const float kept = 1.0f / (1.0f - s->rate);
+    const int32_t least = (int32_t)ceil((double)s->rate * 0x1p24); /* k / 2^24 >= rate, in whole numbers */
     const int deep = o->axes > 1 && !o->per_channel;
-    const uint32_t step = deep ? third : second;
+    const int64_t lines = o->per_channel ? 1 : o->positions;
     for (int64_t b = 0; b < s->batch; b++) {
-        for (int64_t t = 0; t < (o->per_channel ? 1 : o->positions); t++) {
+        for (int64_t t = 0; t < lines; t++, mask += o->in) {
             const uint32_t base = (uint32_t)b * first + (deep ? (uint32_t)t * second : 0u);
-            float *at = mask + (b * (o->per_channel ? 1 : o->positions) + t) * o->in;
-            for (int64_t j = 0; j < o->in; j++) {
-                const uint32_t bits = mix32((base + (uint32_t)j * step) ^ seed);
-                const float uniform = (float)(int32_t)(bits >> 8) * 0x1p-24f;
-                at[j] = uniform >= rate ? kept : 0.0f;
-            }
+            mask_line(mask, (int32_t)o->in, base, deep ? third : second, seed, least, kept);
         }
     }
 }
@@ -663,28 +667,46 @@ static void turned(const head *h, const float *from, float *to) {
     }
 }
 
+/* to (positions, wide) = a (positions, width) times b (width, wide), a's rows `triple` or `stored` apart. */
+static void products(const head *h, const float *a, int64_t apart, const float *b, float *to) {
+    for (int64_t i = 0; i < h->positions; i++) {
+        for (int64_t j = 0; j < h->wide; j += 8) {
+            eight sum = {0};
+            for (int64_t c = 0; c < h->width; c++) sum += a[i * apart + c] * load8(b + c * h->wide + j);
+            store8(to + i * h->wide + j, sum);
+        }
+    }
+}
+
+/* to's row i = the sum over j of weights[i][j], or of weights[j][i] if `across`, times from's row j. */
+static void mixed(const head *h, const float *weights, int across, const float *from, int64_t from_apart, float *to,
+                  int64_t to_apart) {
+    const int64_t by_row = across ? 1 : h->wide, by_column = across ? h->wide : 1;
+    for (int64_t i = 0; i < h->positions; i++) {
+        for (int64_t c = 0; c < h->width; c += 8) {
+            eight sum = {0};
+            for (int64_t j = 0; j < h->positions; j++) {
+                sum += weights[i * by_row + j * by_column] * load8(from + j * from_apart + c);
+            }
+            store8(to + i * to_apart + c, sum);
+        }
+    }
+}
+
 static void attend(const head *h, const float *query, float *weights, float *y, int64_t stored, float *spare) {
     const float *key = query + h->features, *value = key + h->features;
     turned(h, key, spare);
+    products(h, query, h->triple, spare, weights);
     for (int64_t i = 0; i < h->positions; i++) {
-        float *row = weights + i * h->wide, most, total = 0.0f;
-        memset(row, 0, h->wide * sizeof *row);
-        for (int64_t c = 0; c < h->width; c++) {
-            const float q = query[i * h->triple + c] * h->scale;
-            for (int64_t j = 0; j < h->wide; j += 8) store8(row + j, load8(row + j) + q * load8(spare + c * h->wide + j));
-        }
-        most = row[0];
+        float *restrict row = weights + i * h->wide, most = row[0], total = 0.0f;
         for (int64_t j = 1; j < h->positions; j++) most = row[j] > most ? row[j] : most;
-        for (int64_t j = 0; j < h->wide; j++) row[j] = exponential(row[j] - most);
+        for (int64_t j = 0; j < h->wide; j++) row[j] = exponential((row[j] - most) * h->scale);
         for (int64_t j = 0; j < h->positions; j++) total += row[j];
-        for (int64_t j = 0; j < h->wide; j++) row[j] = j < h->positions ? row[j] / total : 0.0f;
-        float *out = y + i * stored;
-        for (int64_t c = 0; c < h->width; c += 8) {
-            eight mixed = {0};
-            for (int64_t j = 0; j < h->positions; j++) mixed += row[j] * load8(value + j * h->triple + c);
-            store8(out + c, mixed);
-        }
+        const float each = 1.0f / total;
+        for (int64_t j = 0; j < h->wide; j++) row[j] *= each;
+        for (int64_t j = h->positions; j < h->wide; j++) row[j] = 0.0f;
     }
+    mixed(h, weights, 0, value, h->triple, y, stored);
 }
 
 static void attend_back(const head *h, const float *query, const float *weights, const float *dy, int64_t stored,
@@ -692,27 +714,16 @@ static void attend_back(const head *h, const float *query, const float *weights,
     const float *key = query + h->features, *value = key + h->features;
     float *dkey = dquery + h->features, *dvalue = dkey + h->features, *slope = spare + h->width * h->wide;
     turned(h, value, spare);
+    products(h, dy, stored, spare, slope);
     for (int64_t i = 0; i < h->positions; i++) {
-        const float *row = weights + i * h->wide, *d = dy + i * stored, *q = query + i * h->triple;
-        memset(slope, 0, h->wide * sizeof *slope);
-        for (int64_t c = 0; c < h->width; c++) {
-            for (int64_t j = 0; j < h->wide; j += 8) store8(slope + j, load8(slope + j) + d[c] * load8(spare + c * h->wide + j));
-        }
-        float mean = 0.0f;
-        for (int64_t j = 0; j < h->positions; j++) mean += row[j] * slope[j];
-        for (int64_t j = 0; j < h->wide; j++) slope[j] = row[j] * (slope[j] - mean) * h->scale;
-        for (int64_t c = 0; c < h->width; c += 8) {
-            const eight given = load8(d + c), asked = load8(q + c);
-            eight gradient = {0};
-            for (int64_t j = 0; j < h->positions; j++) {
-                gradient += slope[j] * load8(key + j * h->triple + c);
-                float *dk = dkey + j * h->triple + c, *dv = dvalue + j * h->triple + c;
-                store8(dk, load8(dk) + slope[j] * asked);
-                store8(dv, load8(dv) + row[j] * given);
-            }
-            store8(dquery + i * h->triple + c, gradient);
-        }
+        const float *restrict row = weights + i * h->wide;
+        float *restrict own = slope + i * h->wide, mean = 0.0f;
+        for (int64_t j = 0; j < h->positions; j++) mean += row[j] * own[j];
+        for (int64_t j = 0; j < h->wide; j++) own[j] = row[j] * (own[j] - mean) * h->scale;
     }
+    mixed(h, slope, 0, key, h->triple, dquery, h->triple);
+    mixed(h, slope, 1, query, h->triple, dkey, h->triple);
+    mixed(h, weights, 1, dy, stored, dvalue, h->triple);
 }
 
 static void attention(const pass *s, const operation *o) {
@@ -750,10 +761,44 @@ static memory memory_of(const pass *s, const operation *o) {
     return (memory){at, at + rows * 3 * o->out, at + rows * 4 * o->out, at + rows * 5 * o->out};
 }
 
+/* One step of one example: its gates' inputs become the gates. */
+static void unit(int64_t n, float *restrict gate, const float *restrict own, const float *restrict c,
+                 const float *restrict before, float *restrict inner, float *restrict state) {
+    for (int64_t j = 0; j < n; j++) {
+        const float reset = sigmoid(gate[j] + own[j]), update = sigmoid(gate[n + j] + own[n + j]);
+        const float product = own[2 * n + j] + c[j];
+        const float fresh = hyperbolic_tangent(gate[2 * n + j] + reset * product);
+        inner[j] = product;
+        state[j] = (1.0f - update) * fresh + update * before[j];
+        gate[j] = reset;
+        gate[n + j] = update;
+        gate[2 * n + j] = fresh;
+    }
+}
+
+/* Backward: the gates become their gradients by the inputs, `back` those by the state before, `inner` the
+ * third of these, and d what reaches the state before directly. */
+static void unit_back(int64_t n, float *restrict gate, float *restrict inner, const float *restrict before,
+                      float *restrict d, float *restrict back) {
+    for (int64_t j = 0; j < n; j++) {
+        const float reset = gate[j], update = gate[n + j], fresh = gate[2 * n + j];
+        const float slope = d[j] * (1.0f - update) * (1.0f - fresh * fresh);
+        const float by_reset = slope * inner[j] * reset * (1.0f - reset);
+        const float by_update = d[j] * (before[j] - fresh) * update * (1.0f - update);
+        inner[j] = slope * reset;
+        d[j] = d[j] * update;
+        gate[j] = by_reset;
+        gate[n + j] = by_update;
+        gate[2 * n + j] = slope;
+        back[j] = by_reset;
+        back[n + j] = by_update;
+        back[2 * n + j] = inner[j];
+    }
+}
+
 static void gru(const pass *s, const operation *o) {
     const int64_t n = o->out, steps = o->positions, rows = s->batch * steps;
     const memory k = memory_of(s, o);
-    const float *c = s->p + o->inner;
     float *y = s->values + o->y;
     const factor a = {s->values + o->x, 0, o->in, 1, 0, o->in};
     multiply_rows(rows, 3 * n, &a, s->p + o->weight, 3 * n, k.gates, 3 * n, s->p + o->bias);
@@ -766,48 +811,24 @@ static void gru(const pass *s, const operation *o) {
         const factor h = {k.before + t * n, 0, steps * n, 1, 0, n};
         multiply_rows(s->batch, 3 * n, &h, s->p + o->hidden, 3 * n, k.own, 3 * n, 0);
         for (int64_t b = 0; b < s->batch; b++) {
-            float *gate = k.gates + (b * steps + t) * 3 * n, *inner = k.inner + (b * steps + t) * n;
-            const float *own = k.own + b * 3 * n, *before = k.before + (b * steps + t) * n;
-            float *state = y + (b * steps + t) * n;
-            for (int64_t j = 0; j < n; j++) {
-                const float reset = sigmoid(gate[j] + own[j]), update = sigmoid(gate[n + j] + own[n + j]);
-                inner[j] = own[2 * n + j] + c[j];
-                const float new = hyperbolic_tangent(gate[2 * n + j] + reset * inner[j]);
-                state[j] = (1.0f - update) * new + update * before[j];
-                gate[j] = reset;
-                gate[n + j] = update;
-                gate[2 * n + j] = new;
-            }
+            const int64_t row = b * steps + t;
+            unit(n, k.gates + row * 3 * n, k.own + b * 3 * n, s->p + o->inner, k.before + row * n, k.inner + row * n,
+                 y + row * n);
         }
     }
 }
 
-/* The gates' memory becomes their gradients: by the inputs in gates, by the state (its third part) in inner. */
 static void gru_back(const pass *s, const operation *o, float *dx) {
     const int64_t n = o->out, steps = o->positions, rows = s->batch * steps;
     const memory k = memory_of(s, o);
-    float *dy = s->grads + o->y, *flow = k.own;
+    float *dy = s->grads + o->y, *flow = k.own, *passed = flow + s->batch * 3 * n;
     transpose(s->p + o->hidden, 3 * n, n, 3 * n, s->turned, n);
     for (int64_t t = steps - 1; t >= 0; t--) {
         for (int64_t b = 0; b < s->batch; b++) {
-            float *gate = k.gates + (b * steps + t) * 3 * n, *inner = k.inner + (b * steps + t) * n;
-            const float *before = k.before + (b * steps + t) * n;
-            float *d = dy + (b * steps + t) * n, *back = flow + b * 3 * n;
-            for (int64_t j = 0; j < n; j++) {
-                const float reset = gate[j], update = gate[n + j], new = gate[2 * n + j];
-                const float dnew = d[j] * (1.0f - update) * (1.0f - new * new);
-                const float dreset = dnew * inner[j] * reset * (1.0f - reset);
-                const float dupdate = d[j] * (before[j] - new) * update * (1.0f - update);
-                inner[j] = dnew * reset;
-                d[j] = d[j] * update;
-                gate[j] = back[j] = dreset;
-                gate[n + j] = back[n + j] = dupdate;
-                gate[2 * n + j] = dnew;
-                back[2 * n + j] = inner[j];
-            }
+            const int64_t row = b * steps + t;
+            unit_back(n, k.gates + row * 3 * n, k.inner + row * n, k.before + row * n, dy + row * n, flow + b * 3 * n);
         }
         if (!t) continue;
-        float *passed = flow + s->batch * 3 * n;
         const factor a = {flow, 0, 3 * n, 1, 0, 3 * n};
         multiply_rows(s->batch, n, &a, s->turned, n, passed, n, 0);
         for (int64_t b = 0; b < s->batch; b++) {

@@ -15,29 +15,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
 import torch
 from torch import Tensor
 
 from hpbench.environment import find_compiler
 from hpbench.errors import UsageError
+from hpbench.files import cache_folder
 from hpbench.tasks.training.kernels.program import Program
 from hpbench.tasks.training.outcome import Scores, unexplained
 
-__all__ = ["Library", "Workspace", "library", "library_folder"]
+__all__ = ["Library", "Workspace", "library"]
 
 _OPTIONS: Final = (
     "-O3", "-march=native", "-std=c11", "-fPIC", "-shared",
     # Neither error numbers nor traps are read; not-a-numbers and infinities stay as they are.
     "-fno-math-errno", "-fno-trapping-math",
 )  # fmt: skip
-
-
-def library_folder() -> Path:
-    """Return the folder of the compiled library: ``$HPBENCH_CACHE`` or the user's cache folder."""
-    chosen = os.environ.get("HPBENCH_CACHE")
-    base = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("hpbench"))
-    return base / "kernels"
 
 
 def library() -> Library:
@@ -48,7 +41,7 @@ def library() -> Library:
     Raises:
         UsageError: it must be compiled, and there is no compiler, or the compiler fails.
     """
-    return _library(library_folder())
+    return _library(cache_folder("kernels"))
 
 
 @cache

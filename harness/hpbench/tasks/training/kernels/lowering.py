@@ -209,7 +209,7 @@ def _attention(builder: Builder, _name: str, layer: Attention, x: Value) -> Valu
     width = features // layer.heads
     builder.add(
         "attention", x, y, which=layer.heads, features=features,
-        scratch=builder.kept(builder.batch * layer.heads * positions * wide + (width + 1) * wide),
+        scratch=builder.kept(builder.batch * layer.heads * positions * wide + (width + positions) * wide),
     )  # fmt: skip
     return y
 

@@ -41,6 +41,13 @@ def test_a_trial_costs_its_steps_its_scorings_and_one_test() -> None:
     assert seconds(DONE) == (5 * 3 * 1.0, 5 * 0.25 + 0.0625)
 
 
+def test_a_cross_validated_trial_costs_its_folds() -> None:
+    spec = TaskSpec("t", "iris", "mlp", 5, SPACE, folds=4)
+    clock = ModelledClock(spec, n_train=N_TRAIN, costs={signature_of(MLP, SPACE, CONFIG, N_TRAIN): COST})
+    found = clock.charged(CONFIG, DONE)
+    assert (found.train_seconds, found.evaluate_seconds) == (4 * 15.0, 4 * (5 * 0.25 + 0.0625))
+
+
 def test_a_continued_trial_costs_what_it_adds() -> None:
     assert seconds(replace(DONE, epochs_from=3, curve=(0.3, 0.3))) == (2 * 3 * 1.0, 2 * 0.25 + 0.0625)
 

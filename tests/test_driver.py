@@ -71,6 +71,12 @@ def test_a_budget_in_epochs_ends_when_no_other_trial_can_be_paid(
     assert driver.state is RunState.COMPLETE
 
 
+@pytest.mark.parametrize(("epochs", "expected"), [(6, 1), (17, 2), (18, 3)])
+def test_a_budget_in_epochs_pays_for_every_fold(fake: ModuleType, epochs: int, expected: int) -> None:
+    content = fake.suite_of("fake-adaptive", budget={"epochs": epochs}, validation={"kind": "cv", "folds": 3})
+    assert len(finish(driver_of(fake.shard_of(content)), OK)) == expected
+
+
 def test_epochs_that_a_diverged_trial_did_not_train_are_not_paid(fake: ModuleType) -> None:
     bad = Evaluation(Status.DIVERGED, epochs=1)
     driver = driver_of(fake.shard_of(fake.suite_of("fake-adaptive", budget={"epochs": 8})))

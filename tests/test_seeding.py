@@ -7,7 +7,14 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hpbench.seeding import Stream, bootstrap_stream, split_stream, strategy_stream, training_stream
+from hpbench.seeding import (
+    Stream,
+    bootstrap_stream,
+    retraining_stream,
+    split_stream,
+    strategy_stream,
+    training_stream,
+)
 
 KEYS = st.lists(st.one_of(st.text(max_size=6), st.integers(-(2**70), 2**70), st.none()), max_size=4).map(
     tuple
@@ -21,6 +28,7 @@ def test_seed_integers_stay_what_they_are(golden: Callable[[str, Any], None]) ->
         "training per trial": training_stream(20261120, "digits-mlp", 3, 7),
         "strategy": strategy_stream(20261120, "digits-mlp", 3),
         "bootstrap": bootstrap_stream(20261120),
+        "retraining": retraining_stream(20261120, "digits-mlp", 3, 4),
         "child": split_stream(0, "é", 0).child("order", 5, None),
     }
     golden(
@@ -62,6 +70,8 @@ def test_purposes_never_share_a_stream() -> None:
         training_stream(1, "digits", 0, 0),
         strategy_stream(1, "digits", 0),
         bootstrap_stream(1),
+        retraining_stream(1, "digits", 0, 0),
+        retraining_stream(1, "digits", 0, 1),
     ]
     assert len({stream.integer64() for stream in streams}) == len(streams)
 

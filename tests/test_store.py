@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from hpbench.errors import ExitCode, StoreError, UsageError
 from hpbench.schema import APPLICATION_ID, SCHEMA_VERSION, checksum
 from hpbench.store import STORE_NAME, RunRow, RunState, Store, StudyInfo, store_path
-from hpbench.trial import Evaluation, Record, RunKey, Status
+from hpbench.trial import Evaluation, Record, Retraining, RunKey, Status
 
 INFO = StudyInfo(
     suite={"name": "x", "ä": [1, 2.5]}, suite_text="name = 'x'\n", suite_digest="d", device="cpu"
@@ -380,6 +382,96 @@ def test_a_store_of_a_newer_version_is_refused_with_what_to_do(store: Store, tmp
         StoreError, match=rf"newer hpbench \(store version {SCHEMA_VERSION + 1}.*pip install --upgrade"
     ):
         Store.open(tmp_path)
+
+
+RETRAINED = Retraining(RUN, 0, 1, 3, Status.OK, 40, 90, 0.25)
+FAILED = Retraining(RUN, 1, 1, 3, Status.DIVERGED, message="the loss was not finite")
+
+
+def test_retrainings_are_read_again_sorted_and_by_run(store: Store, tmp_path: Path) -> None:
+    other = replace(RETRAINED, run=replace(RUN, repetition=1), trial=0, test_loss=float("inf"))
+    store.add([make_record(0), make_record(1), make_record(0, other.run)])
+    store.add_retrainings([other, FAILED, RETRAINED])
+    with Store.open(tmp_path, read_only=True) as reader:
+        assert list(reader.retrainings()) == [RETRAINED, FAILED, replace(other, test_loss=None)]
+        assert list(reader.retrainings(RUN)) == [RETRAINED, FAILED]
+
+
+def test_a_retraining_is_never_written_twice_or_without_its_trial(store: Store) -> None:
+    with pytest.raises(StoreError, match="was tried"):
+        store.add_retrainings([RETRAINED])
+    store.add([make_record(0), make_record(1)])
+    store.add_retrainings([RETRAINED])
+    with pytest.raises(StoreError, match="never written twice"):
+        store.add_retrainings([FAILED, RETRAINED])
+    assert list(store.retrainings()) == [RETRAINED]
+
+
+def test_a_retraining_cannot_be_changed_and_a_change_behind_our_back_is_noticed(
+    store: Store, tmp_path: Path
+) -> None:
+    store.add([make_record(0), make_record(1)])
+    store.add_retrainings([RETRAINED])
+    connection = raw(tmp_path)
+    for statement in ("UPDATE retraining SET test_correct = 90", "DELETE FROM retraining"):
+        with pytest.raises(sqlite3.IntegrityError, match="a finished retraining is never"):
+            connection.execute(statement)
+    connection.execute("DROP TRIGGER retraining_never_changes")
+    connection.execute("UPDATE retraining SET test_correct = 90")
+    connection.close()
+    with pytest.raises(StoreError, match=r"retraining 0 of digits-mlp/random/0 does not match its checksum"):
+        list(store.retrainings())
+
+
+OLD = Path(__file__).parent / "assets" / "stores" / "version-1.sqlite"
+
+
+def version_of(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_a_store_of_version_1_is_read_as_it_is(tmp_path: Path) -> None:
+    path = Path(shutil.copy(OLD, tmp_path / STORE_NAME))
+    before = path.read_bytes()
+    with Store.open(path, read_only=True) as store:
+        assert len(list(store.records())) == 6
+        assert list(store.retrainings()) == []
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == [STORE_NAME]
+
+
+def test_a_store_of_version_1_is_upgraded_and_a_copy_is_kept(tmp_path: Path) -> None:
+    path = Path(shutil.copy(OLD, tmp_path / STORE_NAME))
+    with Store.open(OLD, read_only=True) as store:
+        expected = [list(store.records()), store.runs(), store.calibrations(), store.info]
+    for _ in range(2):
+        with Store.open(path) as store:
+            assert [list(store.records()), store.runs(), store.calibrations(), store.info] == expected
+    assert version_of(path) == SCHEMA_VERSION == 2
+    copy = tmp_path / "study.v1.sqlite"
+    assert version_of(copy) == 1
+    with Store.open(copy, read_only=True) as store:
+        assert list(store.records()) == expected[0]
+    with Store.open(path) as store:
+        store.add_retrainings([RETRAINED])
+        assert list(store.retrainings()) == [RETRAINED]
+    with Store.create(tmp_path / "new", INFO) as new, Store.open(path) as upgraded:
+        shapes = [
+            sorted(
+                row[0] for row in item._connection.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")
+            )
+            for item in (new, upgraded)
+        ]
+    assert shapes[0] == shapes[1]
+
+
+def test_an_upgrade_that_was_killed_on_the_way_is_done_again(tmp_path: Path) -> None:
+    path = Path(shutil.copy(OLD, tmp_path / STORE_NAME))
+    (tmp_path / "study.v1.sqlite.new").write_bytes(b"half a copy")
+    with Store.open(path) as store:
+        assert len(list(store.records())) == 6
+    assert sorted(item.name for item in tmp_path.iterdir()) == [STORE_NAME, "study.v1.sqlite"]
 
 
 def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:

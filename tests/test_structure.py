@@ -26,6 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "clockwork",
+            "finals",
             "compilation",
             "description",
             "driver",

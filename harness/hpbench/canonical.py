@@ -12,9 +12,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hpbench.trial import Config, Evaluation, Record, RunKey, Status
+from hpbench.trial import Config, Evaluation, Record, Retraining, RunKey, Status
 
-__all__ = ["KEYS", "TIME_KEYS", "config_text", "from_line", "plain_float", "text_of", "to_line"]
+__all__ = [
+    "KEYS",
+    "RETRAINING_KEYS",
+    "TIME_KEYS",
+    "config_text",
+    "from_line",
+    "plain_float",
+    "retraining_from_line",
+    "retraining_to_line",
+    "text_of",
+    "to_line",
+]
 
 KEYS = (
     "task",
@@ -40,6 +51,21 @@ KEYS = (
     "message",
 )
 """The keys of a line, in their public order."""
+
+RETRAINING_KEYS = (
+    "task",
+    "strategy",
+    "repetition",
+    "number",
+    "trial",
+    "epochs",
+    "status",
+    "test_correct",
+    "test_total",
+    "test_loss",
+    "message",
+)
+"""The keys of a line about a retraining, in their public order."""
 
 TIME_KEYS = ("ask_seconds", "train_seconds", "evaluate_seconds", "tell_seconds")
 """The only keys in which two runs of the same suite on the same machine differ."""
@@ -129,6 +155,35 @@ def from_line(line: Mapping[str, Any]) -> Record:
         ask_seconds=line["ask_seconds"],
         tell_seconds=line["tell_seconds"],
     )
+
+
+def retraining_to_line(item: Retraining) -> dict[str, Any]:
+    """Return the plain form of a retraining, keys in the order of ``RETRAINING_KEYS``."""
+    return {
+        "task": item.run.task,
+        "strategy": item.run.strategy,
+        "repetition": int(item.run.repetition),
+        "number": int(item.number),
+        "trial": int(item.trial),
+        "epochs": int(item.epochs),
+        "status": str(item.status),
+        "test_correct": _plain_int(item.test_correct),
+        "test_total": _plain_int(item.test_total),
+        "test_loss": plain_float(item.test_loss),
+        "message": item.message,
+    }
+
+
+def retraining_from_line(line: Mapping[str, Any]) -> Retraining:
+    """Return the retraining that ``line`` is the plain form of.
+
+    Raises:
+        KeyError: a key is missing.
+        ValueError: the status is unknown.
+    """
+    rest = {key: line[key] for key in RETRAINING_KEYS[3:] if key != "status"}
+    run = RunKey(line["task"], line["strategy"], line["repetition"])
+    return Retraining(run=run, status=Status(line["status"]), **rest)
 
 
 def _plain_int(value: int | None) -> int | None:

@@ -21,12 +21,13 @@ class ModelledClock:
     A trial costs its steps times the seconds of a step, its epochs times the seconds of scoring the
     validation part, and the seconds of scoring the test part: once at the end, or with early stopping
     after every epoch that was the best so far (the first epoch that a continued trial adds counts as
-    one). A diverged or early-stopped trial costs the epochs that it trained. So a configuration with
+    one). A diverged or early-stopped trial costs the epochs that it trained. A cross-validated trial
+    costs all that once for each fold, a fold that stopped earlier as much as the longest. So a configuration with
     the same outcome always costs the same, whatever trained beside it.
 
     Args:
         spec: the task.
-        n_train: training examples.
+        n_train: training examples of one network.
         costs: signature → what it costs.
     """
 
@@ -45,11 +46,12 @@ class ModelledClock:
         """
         if evaluation.status not in {Status.OK, Status.DIVERGED}:
             return evaluation
-        epochs = evaluation.epochs - evaluation.epochs_from
+        trainings = self._spec.trainings
+        epochs = (evaluation.epochs - evaluation.epochs_from) * trainings
         cost = self.cost_of(config)
         batch = Recipe.of(self._spec.space.complete(config), self._n_train).batch_size
         steps = epochs * (self._n_train // batch)
-        tests = self._tests(evaluation)
+        tests = self._tests(evaluation) * trainings
         return replace(
             evaluation,
             train_seconds=steps * cost.step_seconds,

@@ -132,14 +132,15 @@ def _in_company(task: SuiteTask, planned: float, reason: str) -> Steps:
 
 
 def planned_steps(suite: Suite, task: SuiteTask, *, n_runs: int) -> float:
-    """Return the optimiser steps of all trials of ``task`` that the budget allows.
+    """Return the optimiser steps of all trials of ``task`` that the budget allows, over all folds.
 
     A budget in seconds is turned into steps by what a step typically costs.
     """
     trials = suite.budget_trials(task)
     if trials is None:
         return n_runs * (suite.budget.seconds or 0.0) / STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS)
-    return n_runs * trials * task.epochs * steps_per_epoch(space_of(task), train_examples(suite, task))
+    epochs = task.epochs * suite.validation.trainings
+    return n_runs * trials * epochs * steps_per_epoch(space_of(task), train_examples(suite, task))
 
 
 def n_depths(space: SearchSpace) -> int:
@@ -148,9 +149,9 @@ def n_depths(space: SearchSpace) -> int:
 
 
 def train_examples(suite: Suite, task: SuiteTask) -> float:
-    """Return roughly how many examples are trained on; the data set is loaded to be counted."""
+    """Return roughly how many examples a network is trained on; the data set is loaded to be counted."""
     examples = len(datasets.load(suite.data(task)).targets)
-    return examples * (1.0 - suite.validation.fraction - suite.test_fraction)
+    return examples * (1.0 - suite.validation.share(suite.test_fraction) - suite.test_fraction)
 
 
 def steps_per_epoch(space: SearchSpace, examples: float) -> float:

@@ -18,7 +18,7 @@ from hpbench.strategies.factory import resolved_options
 from hpbench.study import StudyInfo
 from hpbench.suite import Suite, SuiteStrategy, SuiteTask, space_of
 from hpbench.tasks import datasets
-from hpbench.tasks.datasets.splits import split
+from hpbench.tasks.datasets.splits import splits
 
 __all__ = ["check_continues", "describe_parameter", "describe_study"]
 
@@ -109,12 +109,13 @@ def _torch(info: StudyInfo) -> object:
 def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any]:
     """Return what a task is, with the sizes of its parts and how its steps are taken."""
     dataset = datasets.load(suite.data(task))
-    parts = split(
+    parts = splits(
         dataset,
         root_seed=suite.root_seed,
         repetition=0,
-        validation_fraction=suite.validation.fraction,
+        validation_fraction=suite.validation.share(suite.test_fraction),
         test_fraction=suite.test_fraction,
+        folds=suite.validation.folds,
     )
     space: SearchSpace = space_of(task)
     return {
@@ -122,10 +123,11 @@ def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any
         "network": task.network,
         "epochs": task.epochs,
         "shape": list(dataset.shape),
+        "target_kind": "regression" if dataset.regression else "classification",
         "n_classes": dataset.n_classes,
-        "n_train": len(parts.train_targets),
-        "n_val": len(parts.val_targets),
-        "n_test": len(parts.test_targets),
+        "n_train": len(parts[0].train_targets),
+        "n_val": sum(len(part.val_targets) for part in parts),
+        "n_test": len(parts[0].test_targets),
         "checksum": dataset.checksum,
         "origin": dict(dataset.origin),
         "space": [describe_parameter(parameter) for parameter in space.parameters],

@@ -219,8 +219,8 @@ class RunDriver:
         return self.records[parent].evaluation.epochs
 
     def _cost(self, request: Request) -> int:
-        """Return the epochs that ``request`` adds."""
-        return request.epochs - self._epochs_of(request.parent, resumes=True)
+        """Return the epochs that ``request`` adds, in every fold."""
+        return (request.epochs - self._epochs_of(request.parent, resumes=True)) * self._shard.spec.trainings
 
     def tell(self, asked: Asked, evaluation: Evaluation) -> Record | None:
         """Tell the strategy how its proposal did, and return the record; None if the run has ended before."""
@@ -260,7 +260,7 @@ class RunDriver:
         """Charge a finished trial to the budget."""
         result = record.evaluation
         self.records.append(record)
-        self._epochs += max(1, result.epochs - result.epochs_from)
+        self._epochs += max(1, result.epochs - result.epochs_from) * self._shard.spec.trainings
         self._seconds += record.seconds
         self._failures = 0 if result.status is Status.OK else self._failures + 1
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hpbench.canonical import KEYS, text_of, to_line
+from hpbench.canonical import KEYS, RETRAINING_KEYS, retraining_to_line, text_of, to_line
 from hpbench.errors import MissingExtraError, StoreError
 from hpbench.files import atomic_path, atomic_write
 from hpbench.store import Store
@@ -42,6 +42,8 @@ _CURVE_COLUMNS = ("task", "strategy", "repetition", "number", "epoch", "val_erro
 def export_study(results: Path, out: Path) -> list[Path]:
     """Write ``trials.jsonl``, ``manifest.json``, ``trials.csv``, ``curves.csv`` and, with pyarrow, Parquet.
 
+    Of a suite with ``final`` also ``retrainings.jsonl`` and ``retrainings.csv``.
+
     Works on a study that is running or partial; the manifest says how far it is.
 
     Args:
@@ -67,10 +69,23 @@ def export_study(results: Path, out: Path) -> list[Path]:
                 written.append(_write_parquet(out / "trials.parquet", lines))
             manifest = manifest_of(store)
             manifest["trials_sha256"] = hashlib.sha256(text.encode("ascii")).hexdigest()
+            if store.info.suite.get("final"):
+                written += _write_retrainings(store, out, manifest)
             atomic_write(out / MANIFEST, _pretty(manifest))
         except OSError as error:
             raise StoreError(f"{out} cannot be written: {error.strerror or error}.") from error
     return [*written, out / MANIFEST]
+
+
+def _write_retrainings(store: Store, out: Path, manifest: dict[str, Any]) -> list[Path]:
+    """Write the retrainings of incumbents as sorted lines and as CSV; their checksum goes into ``manifest``."""
+    lines = [retraining_to_line(item) for item in store.retrainings()]
+    text = "".join(f"{text_of(line)}\n" for line in lines)
+    manifest["retrainings_sha256"] = hashlib.sha256(text.encode("ascii")).hexdigest()
+    atomic_write(out / "retrainings.jsonl", text)
+    rows = ([line[key] for key in RETRAINING_KEYS] for line in lines)
+    atomic_write(out / "retrainings.csv", _csv(RETRAINING_KEYS, rows))
+    return [out / "retrainings.jsonl", out / "retrainings.csv"]
 
 
 def trial_line(record: Record) -> str:
@@ -88,6 +103,7 @@ def manifest_of(store: Store) -> dict[str, Any]:
     info, rows, counts = store.info, store.runs(), store.counts()
     states = {str(state): sum(row.state is state for row in rows) for state in RunState}
     open_states = {RunState.PENDING, RunState.RUNNING}
+    retrained = {"retrainings": sum(1 for _ in store.retrainings())} if info.suite.get("final") else {}
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -103,6 +119,7 @@ def manifest_of(store: Store) -> dict[str, Any]:
         "skipped": info.skipped,
         "runs": states,
         "trials": sum(counts.values()),
+        **retrained,
         "partial": any(row.state in open_states for row in rows),
         "failed_runs": [
             {"run": str(row.run), "message": row.message} for row in rows if row.state is RunState.FAILED

@@ -9,7 +9,7 @@ from typing import Any
 from hpbench.study import RunState
 from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.training.costs import StepCost
-from hpbench.trial import Config, Objective, Record, Request, RunKey
+from hpbench.trial import Config, Objective, Record, Request, Retraining, RunKey
 
 __all__ = [
     "Allowance",
@@ -27,6 +27,8 @@ __all__ = [
     "Job",
     "Message",
     "Ready",
+    "RetrainJob",
+    "Retrained",
     "RunJob",
     "ShardJob",
     "Uncalibrated",
@@ -41,7 +43,8 @@ class Allowance:
 
     Attributes:
         trials: finished trials, failed ones included.
-        epochs: epochs trained, over all trials. An epoch inherited from a parent is not paid again,
+        epochs: epochs trained, over all trials and their folds; a fold that stopped earlier pays as the
+            longest of its trial. An epoch inherited from a parent is not paid again,
             and a failed trial pays for at least one.
         seconds: on the study's clock, asking and telling included.
     """
@@ -120,8 +123,25 @@ class CheckJob:
     requests: tuple[Request, ...]
 
 
+@dataclass(frozen=True)
+class RetrainJob:
+    """Incumbents of one task that are to be trained again under fresh seeds.
+
+    Attributes:
+        spec: the task.
+        requests: their numbers are those of the seeds.
+        trials: the incumbent's number of each.
+        at_once: how many train in one call.
+    """
+
+    spec: TaskSpec
+    requests: tuple[Request, ...]
+    trials: tuple[int, ...]
+    at_once: int = 1
+
+
 ClockJob = CalibrationJob | CheckJob
-Job = ShardJob | ClockJob
+Job = ShardJob | ClockJob | RetrainJob
 
 
 @dataclass(frozen=True)
@@ -178,6 +198,13 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Retrained:
+    """These retrainings are finished."""
+
+    items: tuple[Retraining, ...]
+
+
+@dataclass(frozen=True)
 class Calibrated:
     """What these signatures of a task cost."""
 
@@ -221,6 +248,7 @@ Message = (
     | Announced
     | Finished
     | Ended
+    | Retrained
     | Calibrated
     | Uncalibrated
     | Checked

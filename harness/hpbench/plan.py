@@ -75,6 +75,7 @@ class Plan:
             A strategy may end earlier (a grid that is finished).
         epochs: task → full fidelity.
         steps: task → how its trials take their steps on this machine.
+        trainings: networks that one trial trains, one for each fold of a cross-validation.
     """
 
     runs: tuple[RunKey, ...]
@@ -82,6 +83,7 @@ class Plan:
     trials: Mapping[str, int | None]
     epochs: Mapping[str, int]
     steps: Mapping[str, Steps] = field(default_factory=dict)
+    trainings: int = 1
 
     def trials_of(self, run: RunKey) -> int | None:
         """Return how many trials a run has at most; None where only seconds are limited."""
@@ -96,10 +98,11 @@ class Plan:
 
     @property
     def n_epochs(self) -> int | None:
-        """Epochs of all runs at most; None where only seconds are limited."""
+        """Epochs of all runs and folds at most; None where only seconds are limited."""
         if self.n_trials is None:
             return None
-        return sum((self.trials_of(run) or 0) * self.epochs[run.task] for run in self.runs)
+        trials = sum((self.trials_of(run) or 0) * self.epochs[run.task] for run in self.runs)
+        return trials * self.trainings
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values, for programs."""
@@ -110,6 +113,7 @@ class Plan:
             ],
             "trials_per_run": dict(self.trials),
             "epochs_per_trial": dict(self.epochs),
+            "trainings_per_trial": self.trainings,
             "steps": {task: {"kind": item.kind, "reason": item.reason} for task, item in self.steps.items()},
             "n_runs": len(self.runs),
             "n_trials": self.n_trials,
@@ -149,6 +153,7 @@ def make_plan(suite: Suite, *, only: str | None = None, device: str = "cpu") -> 
         refused=tuple(refused),
         trials={task.name: suite.budget_trials(task) for task in suite.tasks},
         epochs={task.name: task.epochs for task in suite.tasks},
+        trainings=suite.validation.trainings,
         steps={
             task.name: decide_steps(
                 suite,
@@ -196,9 +201,15 @@ def _run_seconds(suite: Suite, task: SuiteTask, strategy: SuiteStrategy, steps: 
     trials = suite.budget_trials(task)
     if trials is None:
         return suite.budget.seconds or 0.0
-    count = task.epochs * steps_per_epoch(space_of(task), train_examples(suite, task))
+    count = (
+        suite.validation.trainings
+        * task.epochs
+        * steps_per_epoch(space_of(task), train_examples(suite, task))
+    )
     training = count * STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS) / _SPEED[steps]
-    return trials * (training + _THINK_SECONDS.get(strategy.use, 0.0))
+    finals = suite.final.retrain if suite.final else 0
+    retraining = finals * training / suite.validation.trainings
+    return trials * (training + _THINK_SECONDS.get(strategy.use, 0.0)) + retraining
 
 
 def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal | None:

@@ -8,16 +8,20 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hpbench.canonical import KEYS, text_of
+from hpbench.canonical import KEYS, RETRAINING_KEYS, text_of
 from hpbench.errors import StoreError
 
 __all__ = [
     "APPLICATION_ID",
     "COLUMNS",
     "CREATE",
+    "INSERT_RETRAINING",
     "INSERT_TRIAL",
+    "RETRAINING_COLUMNS",
     "SCHEMA_VERSION",
+    "SELECT_RETRAININGS",
     "SELECT_TRIALS",
+    "UPGRADES",
     "checksum",
     "connect",
     "sqlite_version",
@@ -27,11 +31,37 @@ __all__ = [
 APPLICATION_ID = 0x68706231
 """Marks the file as ours: "hpb1" in ASCII."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 2 holds retrainings of incumbents besides."""
+
 COLUMNS = KEYS[3:]
 """The columns of a trial: the keys of a line without those that name its run."""
 
+RETRAINING_COLUMNS = RETRAINING_KEYS[3:]
+"""The same of a retraining."""
+
 _BUSY_MILLISECONDS = 30_000
+
+_RETRAINING = """
+CREATE TABLE retraining (
+    run_id INTEGER NOT NULL REFERENCES run (id),
+    number INTEGER NOT NULL,
+    trial INTEGER NOT NULL,
+    epochs INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    test_correct INTEGER,
+    test_total INTEGER,
+    test_loss REAL,
+    message TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    PRIMARY KEY (run_id, number),
+    FOREIGN KEY (run_id, trial) REFERENCES trial (run_id, number)
+) WITHOUT ROWID;
+CREATE TRIGGER retraining_never_changes BEFORE UPDATE ON retraining
+    BEGIN SELECT RAISE(ABORT, 'a finished retraining is never changed'); END;
+CREATE TRIGGER retraining_never_vanishes BEFORE DELETE ON retraining
+    BEGIN SELECT RAISE(ABORT, 'a finished retraining is never deleted'); END;
+"""
 
 CREATE = f"""
 BEGIN IMMEDIATE;
@@ -74,6 +104,7 @@ CREATE TABLE event (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
 );
 CREATE TABLE calibration (key TEXT PRIMARY KEY, payload TEXT NOT NULL);
+{_RETRAINING}
 CREATE TRIGGER trial_never_changes BEFORE UPDATE ON trial
     BEGIN SELECT RAISE(ABORT, 'a finished trial is never changed'); END;
 CREATE TRIGGER trial_never_vanishes BEFORE DELETE ON trial
@@ -87,6 +118,17 @@ INSERT_TRIAL = (
     f"VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
 )
 SELECT_TRIALS = f"SELECT {', '.join(COLUMNS)}, checksum FROM trial WHERE run_id = ? ORDER BY number"  # noqa: S608
+
+INSERT_RETRAINING = (
+    f"INSERT INTO retraining (run_id, {', '.join(RETRAINING_COLUMNS)}, checksum) "  # noqa: S608 - as above
+    f"VALUES ({', '.join('?' * (len(RETRAINING_COLUMNS) + 2))})"
+)
+SELECT_RETRAININGS = (
+    f"SELECT {', '.join(RETRAINING_COLUMNS)}, checksum FROM retraining WHERE run_id = ? ORDER BY number"  # noqa: S608
+)
+
+UPGRADES = {1: f"BEGIN IMMEDIATE; {_RETRAINING} PRAGMA user_version = 2; COMMIT;"}
+"""Version → what makes a store of that version one of the next, in a single transaction."""
 
 _MEANINGS = {
     "SQLITE_FULL": "the disk is full. Everything reported so far is safe: free some space and run the same command again",

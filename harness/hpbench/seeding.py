@@ -19,6 +19,7 @@ __all__ = [
     "KeyPart",
     "Stream",
     "bootstrap_stream",
+    "retraining_stream",
     "split_stream",
     "strategy_stream",
     "training_stream",
@@ -73,6 +74,18 @@ def training_stream(root_seed: int, task: str, repetition: int, trial: int | Non
     """
     key: tuple[KeyPart, ...] = (root_seed, task, repetition, "training")
     return Stream(key if trial is None else (*key, trial))
+
+
+def retraining_stream(root_seed: int, task: str, repetition: int, number: int) -> Stream:
+    """Return the stream of one retraining of an incumbent: fresh, and equal for every strategy.
+
+    Args:
+        root_seed: the suite's seed.
+        task: the task's name in the suite.
+        repetition: the repetition, from 0.
+        number: of the retraining, from 0.
+    """
+    return Stream((root_seed, task, repetition, "retraining", number))
 
 
 def strategy_stream(root_seed: int, task: str, repetition: int) -> Stream:

@@ -15,6 +15,7 @@ from hpbench.environment import library_version
 from hpbench.executors.local import LocalExecutor
 from hpbench.executors.recovery import Event, Incident
 from hpbench.faults import fault_point
+from hpbench.finals import retrain_jobs
 from hpbench.jobs import (
     Allowance,
     Calibrated,
@@ -22,6 +23,7 @@ from hpbench.jobs import (
     Ended,
     Finished,
     Ready,
+    Retrained,
     RunJob,
     ShardJob,
     Uncalibrated,
@@ -35,7 +37,7 @@ from hpbench.store import Store
 from hpbench.study import RunState
 from hpbench.suite import Suite
 from hpbench.tasks.base import TaskSpec
-from hpbench.trial import Record, RunKey
+from hpbench.trial import Record, RunKey, Status
 
 __all__ = ["ProgressSink", "Session"]
 
@@ -82,13 +84,15 @@ class Session:
         self.n_trials = 0
 
     def run(self, executor: LocalExecutor, requests: Requests, *, workers: int) -> None:
-        """Calibrate, train and check, each to its end or until a signal asks to stop."""
+        """Calibrate, train, retrain incumbents and check, each to its end or until a signal asks to stop."""
         modelled = self._suite.clock == "modelled"
         if modelled:
             self._calibrate(executor, requests)
         if not requests.count:
             executor.add(self.jobs(workers=workers), at_once=workers)
             self._loop(executor, requests)
+        if self._suite.final is not None and not requests.count:
+            self._retrain(executor, requests, workers=workers)
         if modelled and not requests.count:
             executor.add(check_jobs(self._store, self._suite, self._over_tasks()), at_once=1)
             self._loop(executor, requests)
@@ -103,6 +107,16 @@ class Session:
             self._progress.note(f"calibrating {job.spec.name}: {len(job.signatures)} signatures")
             executor.add([job], at_once=1)
             self._loop(executor, requests)
+
+    def _retrain(self, executor: LocalExecutor, requests: Requests, *, workers: int) -> None:
+        """Train the incumbents of finished runs again, as far as the store does not know the results yet."""
+        specs = {task.name: self._spec(task.name) for task in self._suite.tasks}
+        jobs = retrain_jobs(self._store, self._suite, specs, self._plan.runs)
+        if not jobs:
+            return
+        self._progress.note(f"retraining incumbents: {sum(len(job.requests) for job in jobs)} trainings")
+        executor.add(jobs, at_once=workers)
+        self._loop(executor, requests)
 
     def _spec(self, task: str) -> TaskSpec:
         """Return the specification of a task, its steps as they were decided when the study was created."""
@@ -203,6 +217,8 @@ class Session:
                     self._set_state(run, RunState.RUNNING)
             case Ended(run, state, message):
                 self._set_state(run, state, message)
+            case Retrained(items):
+                self._store.add_retrainings(items)
             case Ready(environment):
                 if environment and environment not in self._environments:
                     self._store.add_event("worker", environment)
@@ -240,13 +256,23 @@ class Session:
                 self._progress.run_ended(run, state, message)
             case Incident(text):
                 self._progress.note(text)
+            case Ready(environment):
+                self._note_environment(environment)
+            case _:
+                self._report_rest(event)
+
+    def _report_rest(self, event: Event) -> None:
+        """Tell the display about an event of the modelled clock or of the retraining."""
+        match event:
+            case Retrained(items):
+                for item in items:
+                    if item.status is not Status.OK:
+                        self._progress.note(f"retraining {item.number} of {item.run}: {item.status}")
             case Uncalibrated(task, reason):
                 for run in self._runs_of(task):
                     self._progress.run_ended(run, RunState.FAILED, reason)
             case Unchecked(task, reason):
                 self._progress.note(f"the clock of task {task} was not checked: {reason}")
-            case Ready(environment):
-                self._note_environment(environment)
 
     def _note_environment(self, environment: dict[str, object]) -> None:
         """Warn if workers of this study have seen another processor or torch: bits may differ."""

@@ -73,12 +73,14 @@ def run_bytes(suite: Suite, task: SuiteTask) -> int:
 
     States are kept for strategies that continue trials, one a trial; each holds parameters, two
     moments and the best weights. The parameters are bounded by a network whose layers are all as
-    large as the largest size of the space, 3 x 3 convolutions where inputs are images.
+    large as the largest size of the space, 3 x 3 convolutions where inputs are images. Each fold of a
+    cross-validation has a split and states of its own.
     """
     dataset = datasets.load(suite.data(task))
+    trainings = suite.validation.trainings
     kinds = [REGISTRY.get(strategy.use) for strategy in suite.strategies]
     if not any(Capability.RESUMES in kind.capabilities for kind in kinds):
-        return dataset.n_bytes
+        return dataset.n_bytes * trainings
     trials = suite.budget_trials(task) or 1
     space, family = space_of(task), networks.REGISTRY.get(task.network)
     sizes = {name: _largest(space, name) for name in family.shaping if name != "batch_size"}
@@ -87,7 +89,8 @@ def run_bytes(suite: Suite, task: SuiteTask) -> int:
     features = math.prod(dataset.shape)
     taps = 9 if family.inputs == "image" else 1
     parameters = width * (features * taps + layers * taps * width + features * dataset.n_classes)
-    return dataset.n_bytes + trials * parameters * _TENSORS_OF_A_STATE * dataset.inputs.itemsize
+    states = trials * parameters * _TENSORS_OF_A_STATE * dataset.inputs.itemsize
+    return (dataset.n_bytes + states) * trainings
 
 
 def _largest(space: SearchSpace, name: str) -> int:

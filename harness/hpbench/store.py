@@ -18,7 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hpbench.canonical import from_line, text_of, to_line
+from hpbench.canonical import (
+    from_line,
+    retraining_from_line,
+    retraining_to_line,
+    text_of,
+    to_line,
+)
 from hpbench.errors import StoreError, UsageError
 from hpbench.faults import fault_point
 from hpbench.files import sync_directory
@@ -26,15 +32,19 @@ from hpbench.schema import (
     APPLICATION_ID,
     COLUMNS,
     CREATE,
+    INSERT_RETRAINING,
     INSERT_TRIAL,
+    RETRAINING_COLUMNS,
     SCHEMA_VERSION,
+    SELECT_RETRAININGS,
     SELECT_TRIALS,
+    UPGRADES,
     checksum,
     connect,
     translated,
 )
 from hpbench.study import Event, RunRow, RunState, StudyInfo
-from hpbench.trial import Record, RunKey
+from hpbench.trial import Record, Retraining, RunKey
 
 __all__ = ["STORE_NAME", "Event", "RunRow", "RunState", "Store", "StudyInfo", "store_path"]
 
@@ -92,6 +102,9 @@ class Store:
     def open(cls, path: str | Path, *, read_only: bool = False) -> Store:
         """Return the store at ``path`` (the file or its results directory), checked for damage.
 
+        One of an older version is brought up to date, unless it is only read; a copy of it is kept
+        beside it, its version in its name.
+
         Raises:
             UsageError: there is none.
             StoreError: it is empty, damaged, no store of ours, or of a newer version.
@@ -101,7 +114,9 @@ class Store:
         with translated(target):
             connection = connect(target, read_only=read_only)
             try:
-                _check_content(target, connection)
+                version = _check_content(target, connection)
+                if not read_only:
+                    _upgrade(target, connection, version)
                 return cls(target, connection, read_only=read_only)
             except BaseException:
                 connection.close()
@@ -183,6 +198,27 @@ class Store:
         plain.update(task=run.task, strategy=run.strategy, repetition=run.repetition)
         return from_line(plain)
 
+    def retrainings(self, run: RunKey | None = None) -> Iterator[Retraining]:
+        """Yield the retrainings of incumbents sorted by task, strategy, repetition and number.
+
+        Raises:
+            StoreError: a row does not match its checksum.
+        """
+        with translated(self.path):
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        for key, run_id in self._ids(run) if version > 1 else []:
+            with translated(self.path):
+                rows = self._connection.execute(SELECT_RETRAININGS, (run_id,)).fetchall()
+            for row in rows:
+                plain = dict(zip(RETRAINING_COLUMNS, row, strict=False))
+                if checksum([key.task, key.strategy, key.repetition, *row[:-1]]) != row[-1]:
+                    raise StoreError(
+                        f"{self.path}: retraining {plain.get('number')} of {key} does not match its checksum; the file "
+                        "was changed outside hpbench. Restore a copy, or start in another results directory."
+                    )
+                plain.update(task=key.task, strategy=key.strategy, repetition=key.repetition)
+                yield retraining_from_line(plain)
+
     def _ids(self, run: RunKey | None) -> list[tuple[RunKey, int]]:
         """Return the wanted runs with their row ids, sorted."""
         with translated(self.path):
@@ -254,6 +290,21 @@ class Store:
         run = [line["task"], line["strategy"], line["repetition"]]
         self._connection.execute(INSERT_TRIAL, (self._run_id(record.run), *values, checksum([*run, *values])))
 
+    def add_retrainings(self, items: Iterable[Retraining]) -> None:
+        """Write finished retrainings, all of them or none.
+
+        Raises:
+            StoreError: one of them is stored already, its trial is not, or the file cannot be written.
+        """
+        with self.transaction():
+            for item in items:
+                line = retraining_to_line(item)
+                values = [line[name] for name in RETRAINING_COLUMNS]
+                run = [line["task"], line["strategy"], line["repetition"]]
+                row = (self._run_id(item.run), *values, checksum([*run, *values]))
+                self._connection.execute(INSERT_RETRAINING, row)
+        fault_point("store.retrained")
+
     def _run_id(self, run: RunKey) -> int:
         """Return the row id of ``run``, registering it as RUNNING if it is new."""
         if run not in self._run_ids:
@@ -322,8 +373,27 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _check_content(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise unless the open database is a whole store of a version that this program knows."""
+def _upgrade(path: Path, connection: sqlite3.Connection, version: int) -> None:
+    """Bring a store up to date, step by step, each in one transaction, after a whole copy was made."""
+    if version == SCHEMA_VERSION:
+        return
+    copy = path.with_name(f"{path.stem}.v{version}{path.suffix}")
+    draft = copy.with_name(copy.name + ".new")
+    draft.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(draft)) as target:
+        connection.backup(target)
+    draft.replace(copy)
+    sync_directory(path.parent)
+    for step in range(version, SCHEMA_VERSION):
+        connection.executescript(UPGRADES[step])
+
+
+def _check_content(path: Path, connection: sqlite3.Connection) -> int:
+    """Return the version of the open database, if it is a whole store that this program knows.
+
+    Raises:
+        StoreError: it is not.
+    """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -339,3 +409,4 @@ def _check_content(path: Path, connection: sqlite3.Connection) -> None:
     faults = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
     if faults != ["ok"]:
         raise StoreError(f"{path} is damaged ({faults[0]}). It was left as it is; restore a copy.")
+    return int(version)

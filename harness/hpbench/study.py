@@ -55,7 +55,8 @@ class StudyInfo:
         suite_digest: SHA-256 of the suite after defaults.
         device: where the trials train, such as ``"cpu"``.
         environment: the whitelisted description of program, libraries and machine.
-        tasks: name → dataset, network, epochs, shape, n_classes, n_train, n_val, n_test, checksum,
+        tasks: name → dataset, network, epochs, shape, target_kind, n_classes (1 for a regression), n_train (of one
+            network), n_val (of all folds), n_test, checksum,
             origin (version and file checksum of data that do not come with hpbench), space,
             constants, default, steps (plain, traced or compiled, as decided when the study was
             created), steps_reason.

@@ -14,6 +14,7 @@ __all__ = [
     "Proposal",
     "Record",
     "Request",
+    "Retraining",
     "RunKey",
     "Status",
     "Trial",
@@ -97,13 +98,17 @@ class Evaluation:
         status: how the trial ended.
         epochs_from: epochs that were already trained (0 unless a parent was continued).
         epochs: the epoch reached.
-        val_correct: correctly classified validation examples; None if the trial failed.
-        val_total: validation examples.
-        val_loss: mean cross-entropy on validation, in nats.
-        test_correct: correctly classified test examples.
-        test_total: test examples.
-        test_loss: mean cross-entropy on the test part, in nats.
-        curve: validation error in [0, 1] after each epoch that this trial added.
+        val_correct: correctly classified validation examples; None if the trial failed, or nothing is
+            counted (a regression).
+        val_total: validation examples; None where nothing is counted.
+        val_loss: mean cross-entropy on validation, in nats; for a regression the share of the variance
+            of that part's targets that is not explained, 1 - R²: 0 is perfect, 1 as good as their mean,
+            and it may be larger.
+        test_correct: correctly classified test examples; None where nothing is counted.
+        test_total: test examples; None where nothing is counted.
+        test_loss: as ``val_loss``, on the test part.
+        curve: validation error after each epoch that this trial added: the share of wrong examples,
+            for a regression 1 - R².
         train_seconds: seconds of training on the study's clock.
         evaluate_seconds: seconds of evaluation on the study's clock.
         message: for a failed trial, what happened.
@@ -132,7 +137,7 @@ class Trial:
         number: the trial's number within its run, from 0, in the order of asking.
         config: what was proposed.
         status: how it ended; a strategy is told failed trials too.
-        objective: validation error in [0, 1] or cross-entropy, to be minimised; None if it failed.
+        objective: validation error (of a regression 1 - R²) or cross-entropy, to be minimised; None if it failed.
         epochs_from: epochs inherited from the parent.
         epochs: the epoch reached.
         parent: the trial that was continued, or None.
@@ -191,11 +196,41 @@ class Record:
         )
 
 
+@dataclass(frozen=True)
+class Retraining:
+    """The configuration of a run's incumbent, trained again on training and validation part and tested.
+
+    Attributes:
+        run: strategy, task and repetition.
+        number: which of the fresh seeds, from 0.
+        trial: the incumbent's number within its run.
+        epochs: the epoch that was to be reached.
+        status: how it ended.
+        test_correct: correctly classified test examples; None if it failed, or nothing is counted.
+        test_total: test examples; None if it failed, or nothing is counted.
+        test_loss: as of an ``Evaluation``; None if it failed.
+        message: for one that failed, what happened.
+    """
+
+    run: RunKey
+    number: int
+    trial: int
+    epochs: int
+    status: Status
+    test_correct: int | None = None
+    test_total: int | None = None
+    test_loss: float | None = None
+    message: str = ""
+
+
 def objective_of(evaluation: Evaluation, objective: Objective) -> float | None:
-    """Return what is minimised, from validation alone; None for a failed trial."""
+    """Return what is minimised, from validation alone; None for a failed trial.
+
+    Where nothing is counted there is one measure: the error of a regression is its loss, 1 - R².
+    """
     if evaluation.status is not Status.OK:
         return None
-    if objective == "loss":
+    if objective == "loss" or evaluation.val_total is None:
         return evaluation.val_loss
     if evaluation.val_correct is None or not evaluation.val_total:
         return None

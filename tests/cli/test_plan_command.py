@@ -66,3 +66,27 @@ def test_the_plan_says_how_cohorts_are_trained_and_what_is_calibrated(
     answer = call("plan", suite_file)
     assert answer.code == 2
     assert "there is no C compiler" in answer.err
+
+
+def test_the_plan_says_what_validation_means_in_trainings(call: Callable[..., Any], suite_file: Path) -> None:
+    held = "Validation: 20 % of the examples are held out, one training a trial."
+    assert held in call("plan", suite_file).out
+    text = suite_file.read_text(encoding="utf-8")
+    suite_file.write_text(f'validation = {{ kind = "cv", folds = 4 }}\n{text}', encoding="utf-8")
+    answer = call("plan", suite_file)
+    assert "Validation: 4-fold cross-validation, 4 trainings a trial, at most 32 in all." in answer.out
+    assert "4 runs, at most 8 trials, 32 epochs." in answer.out
+    assert "Final:" not in answer.out
+    plan = json.loads(call("plan", suite_file, "--json").out)
+    assert (plan["validation"], plan["trainings_per_trial"]) == ({"kind": "cv", "folds": 4}, 4)
+
+
+def test_the_plan_says_what_final_means_in_trainings(call: Callable[..., Any], suite_file: Path) -> None:
+    text = suite_file.read_text(encoding="utf-8")
+    before = json.loads(call("plan", suite_file, "--json").out)["seconds"]
+    suite_file.write_text(f"final = {{ retrain = 5 }}\n{text}", encoding="utf-8")
+    expected = "Final: the incumbent of each run is retrained under 5 fresh seeds on training and validation part, 20"
+    assert expected in call("plan", suite_file).out
+    plan = json.loads(call("plan", suite_file, "--json").out)
+    assert plan["final"] == {"retrain": 5}
+    assert plan["seconds"] == pytest.approx(before * (2 + 5) / 2)  # a run of two trials, then five

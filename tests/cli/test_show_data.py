@@ -74,7 +74,8 @@ def test_json_of_a_task_has_the_whole_space(call: Callable[..., Any], network: s
     family = NETWORKS.get(network)
     assert [item["name"] for item in content["space"]] == list(family.space.names)
     assert content["default"] == family.space.default_config()
-    assert content["dataset"] == {"name": "digits", "examples": 1797, "shape": [1, 8, 8], "n_classes": 10}
+    sizes = {"examples": 1797, "shape": [1, 8, 8], "n_classes": 10}
+    assert content["dataset"] == {"name": "digits", "target_kind": "classification", **sizes}
 
 
 def test_a_task_on_a_table(call: Callable[..., Any], table: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hpbench.canonical import TIME_KEYS, config_text, to_line
+from hpbench.canonical import TIME_KEYS, config_text, retraining_to_line, to_line
 from hpbench.jobs import Allowance, RunJob, ShardJob
 from hpbench.runner import run_study
 from hpbench.seeding import strategy_stream
@@ -54,9 +54,16 @@ BEHAVIOURS = (
     "interrupt-calibrating",
     "unmeasurable",
     "kill-measuring",
+    "kill-retraining",
+    "kill-retraining-once",
+    "raise-retraining",
+    "nan-retraining",
 )
 GUILTY = 3
 """The number of the trial that misbehaves, in every repetition."""
+
+RETRAINED = 1
+"""The number of the retraining that misbehaves."""
 
 MARK = "FAKE_STUDY_MARK"
 """Environment variable: a path whose existence makes ``kill-once`` and ``interrupt-and-hang`` behave."""
@@ -142,6 +149,12 @@ def lines_of(results: Path, *, times: bool = False) -> list[dict[str, Any]]:
     return lines if times else [{key: line[key] for key in line if key not in TIME_KEYS} for line in lines]
 
 
+def retrainings_of(results: Path) -> list[dict[str, Any]]:
+    """Return the canonical lines of a study's retrainings."""
+    with Store.open(results, read_only=True) as store:
+        return [retraining_to_line(item) for item in store.retrainings()]
+
+
 def shard_of(content: dict[str, Any], **keys: Any) -> ShardJob:
     """Return all runs of the first task of a suite as one shard."""
     suite = Suite.of(content)
@@ -218,6 +231,28 @@ class FakeTask(Task):
         if self.behaviour == "kill-measuring":
             os.kill(os.getpid(), signal.SIGKILL)
         return 0.1 + request.number / 1000
+
+    def retrain(self, requests: Sequence[Request]) -> list[Evaluation]:
+        self.sizes.append(len(requests))
+        return [self._retrained(request) for request in requests]
+
+    def _retrained(self, request: Request) -> Evaluation:
+        if request.number == RETRAINED:
+            marked = Path(os.environ[MARK]).exists() if "once" in str(self.behaviour) else False
+            match self.behaviour:
+                case "kill-retraining" | "kill-retraining-once" if not marked:
+                    if "once" in str(self.behaviour):
+                        Path(os.environ[MARK]).touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                case "raise-retraining":
+                    raise ValueError("cannot do it again")
+        key = f"{self.name}/{request.run.repetition}/{config_text(request.config)}/{request.epochs}/{request.number}"
+        digest = hashlib.sha256(key.encode()).digest()
+        lost = self.behaviour == "nan-retraining" and request.number == RETRAINED
+        loss = float("nan") if lost else digest[2] / 100
+        return Evaluation(
+            Status.OK, epochs=request.epochs, test_correct=digest[1] % 13, test_total=12, test_loss=loss
+        )
 
     def _one(self, request: Request) -> Evaluation:
         if request.parent is not None and (str(request.run), request.parent) not in self.states:

@@ -220,6 +220,41 @@ def test_resolved_is_json_and_holds_the_defaults() -> None:
     assert resolved["strategies"][0]["label"] == "random"
 
 
+def test_a_cross_validation_has_folds_and_no_fraction() -> None:
+    suite = make(validation={"kind": "cv"})
+    assert suite.resolved()["validation"] == {"kind": "cv", "folds": 5}
+    assert suite.validation.trainings == 5
+    assert suite.validation.share(0.2) == pytest.approx(0.16)
+    spec = suite.task_spec("iris-mlp", device="cpu")
+    assert (spec.folds, spec.trainings) == (5, 5)
+    assert Suite.of(suite.resolved()) == suite
+    assert make().validation.trainings == 1
+    assert make().task_spec("iris-mlp", device="cpu").folds is None
+
+
+@pytest.mark.parametrize(
+    ("validation", "expected"),
+    [
+        ({"kind": "cv", "fraction": 0.2}, "must not set fraction where its kind is 'cv'"),
+        ({"kind": "holdout", "folds": 5}, "must not set folds where its kind is 'holdout'"),
+        ({"folds": 5}, "must not set folds where its kind is 'holdout'"),
+        ({"kind": "cv", "folds": 1}, "`folds` must be at least 2, got 1"),
+        ({"kind": "cv", "folds": 101}, "`folds` must be at most 100, got 101"),
+        ({"kind": "cross"}, "`kind` must be 'holdout' or 'cv', got \"cross\""),
+    ],
+)
+def test_a_validation_that_makes_no_sense_is_refused(validation: dict[str, Any], expected: str) -> None:
+    assert expected in problem(validation=validation)
+
+
+def test_a_budget_in_epochs_is_shared_by_the_folds() -> None:
+    content = {"budget": {"epochs": 60}, "validation": {"kind": "cv", "folds": 3}}
+    suite = make(**content, tasks=[{"dataset": "iris", "network": "mlp", "epochs": 10}])
+    assert suite.budget_trials("iris-mlp") == 2
+    message = problem(**content, tasks=[{"dataset": "iris", "network": "mlp", "epochs": 21}])
+    assert "so that one trial can be trained, got 21 for each of 3 folds" in message
+
+
 def test_the_digest_ignores_how_the_file_is_written() -> None:
     spelt_out = make(trainer="reference", threads=1, limits={"max_failures": 10})
     turned_round = Suite.of(dict(reversed(CONTENT.items())))
@@ -371,3 +406,27 @@ def test_a_suite_survives_being_written_as_toml(content: dict[str, Any]) -> None
     assert tomllib.loads(text) == content
     suite = parse_suite(text)
     assert parse_suite(document(suite.resolved())) == suite
+
+
+# ---- final
+
+
+def test_final_is_off_and_changes_no_digest_until_it_is_asked_for() -> None:
+    assert "final" not in make().resolved()
+    asked = make(final={"retrain": 5})
+    assert asked.resolved()["final"] == {"retrain": 5}
+    assert asked.digest() != make().digest()
+    assert Suite.of(asked.resolved()) == asked
+
+
+@pytest.mark.parametrize(
+    ("final", "expected"),
+    [
+        ({"retrain": 0}, "`retrain` must be at least 1, got 0"),
+        ({"retrain": "five"}, '`retrain` must be a whole number, got "five"'),
+        ({}, "the key `retrain` is missing"),
+        ({"retrian": 5}, "Did you mean 'retrain'?"),
+    ],
+)
+def test_a_final_that_makes_no_sense_is_refused(final: dict[str, Any], expected: str) -> None:
+    assert expected in problem(final=final)

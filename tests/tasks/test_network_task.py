@@ -92,6 +92,13 @@ class TestPatienceConformance(TaskConformance):
     test_a_fresh_process_gives_the_same_answers = None
 
 
+class TestRegressionConformance(TaskConformance):
+    task = NetworkTask
+    options = {"spec": TaskSpec("diabetes-mlp", "diabetes", "mlp", 2, MLP)}  # noqa: RUF012
+    regression = True
+    failing = {**MLP.default_config(), "learning_rate": math.inf}  # noqa: RUF012
+
+
 # A configuration gets bit-equal training whoever proposes it.
 
 

@@ -8,7 +8,18 @@ from hpbench.analysis.frames import Frames
 from hpbench.study import RunState
 from hpbench.trial import Status
 
-__all__ = ["METHODS", "basis", "counted", "p_text", "percent", "points", "repetitions_text", "seconds"]
+__all__ = [
+    "METHODS",
+    "about_measure",
+    "basis",
+    "counted",
+    "p_text",
+    "percent",
+    "points",
+    "repetitions_text",
+    "seconds",
+    "sentence_case",
+]
 
 METHODS = (
     "Intervals are 95 %: paired percentile bootstrap over repetitions from 10 repetitions on, "
@@ -20,6 +31,21 @@ _PERCENT = 100.0
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return ``"1 run"``, ``"2 runs"``."""
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
+def sentence_case(text: str) -> str:
+    """Return ``text`` with its first letter large and all else as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def about_measure(frames: Frames) -> str:
+    """Return what the error of regressions is, for captions; nothing where there are none."""
+    if not any(map(frames.regression, frames.tasks)):
+        return ""
+    return (
+        "Tasks that predict a number: R² in per cent, 100 (1 - squared error / variance of the part's targets), "
+        "which is 0 for predicting the mean and below 0 for worse. "
+    )
 
 
 def basis(frames: Frames) -> str:

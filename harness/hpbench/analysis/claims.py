@@ -47,7 +47,7 @@ def _best(study: Study, comparison: TaskComparison) -> str:
     if not best:
         return f"{comparison.task}: no run has a result yet."
     names = " and ".join(label(cell.strategy) for cell in best)
-    text = f"{comparison.task}: highest mean test accuracy {percent(best[0].test.centre)} % by {names} (n = {best[0].counts.n})"
+    text = f"{comparison.task}: highest mean test {study.frames.measure(comparison.task)} {percent(best[0].test.centre)} % by {names} (n = {best[0].counts.n})"
     alike = [label(cell.strategy) for cell in comparison.cells if cell.like_best and not cell.best]
     if alike:
         text += f"; no difference from it can be shown at this budget for {', '.join(alike)}"
@@ -138,7 +138,7 @@ def _selection(study: Study) -> list[str]:
     if not known:
         return []
     text = (
-        f"Choosing by validation cost {100 * sum(known) / len(known):.2f} points of test accuracy on average over all "
-        "strategies and tasks, against the best test score that the same trials reached."
+        f"Choosing by validation cost {100 * sum(known) / len(known):.2f} points of test {study.frames.measure()} on "
+        "average over all strategies and tasks, against the best test score that the same trials reached."
     )
     return [text]

@@ -71,7 +71,7 @@ def forest_figure(study: Study) -> Drawn:
         panel.set_yticks(range(len(rivals)))
         panel.set_yticklabels([wrapped(frames.label(n), 22, 2) for n in rivals] if place % 3 == 0 else [])
         panel.set_ylim(len(rivals) - _HALF, -_HALF)
-        panel.set_xlabel("points of test accuracy")
+        panel.set_xlabel(f"points of test {frames.measure(task)}")
         panel.grid(visible=False, axis="y")
         if not drawn:
             no_results(panel)
@@ -84,7 +84,7 @@ def forest_figure(study: Study) -> Drawn:
         ],
     )
     caption = (
-        f"Paired difference of final test accuracy to {base}, mean over the repetitions that both have; right of zero "
+        f"Paired difference of final test {frames.measure()} to {base}, mean over the repetitions that both have; right of zero "
         f"the strategy is better. {METHODS} Grey: differences of at most {ROPE:g} points, practically none. {basis(frames)}"
     )
     return Drawn("difference", "Paired differences to the baseline", caption, figure)

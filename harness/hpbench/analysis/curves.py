@@ -53,7 +53,7 @@ class TaskCurves:
         status: code of each trial (place in :class:`Status`), -1 where there is none.
         elapsed: seconds from the run's start to the end of each trial, shape ``(k, n, T)``.
         trainings: full trainings' worth of epochs spent until the end of each trial, ``(k, n, T)``.
-        full_epochs: epochs of a full training.
+        full_epochs: epochs of a full training, over all folds of a cross-validation.
     """
 
     task: str
@@ -146,7 +146,7 @@ def task_curves(frames: Frames, task: str) -> TaskCurves:
         status=status,
         elapsed=_summed(seconds, place, (k, n, size)),
         trainings=_summed(epochs, place, (k, n, size)) / frames.full_epochs(task),
-        full_epochs=frames.full_epochs(task),
+        full_epochs=frames.full_epochs(task) * frames.trainings,
     )
 
 

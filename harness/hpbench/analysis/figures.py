@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
-from hpbench.analysis.captions import basis, repetitions_text
+from hpbench.analysis.captions import basis, repetitions_text, sentence_case
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import (
     Band,
@@ -30,7 +30,7 @@ from hpbench.analysis.strokes import draw_bands
 from hpbench.analysis.style import GREY, looks, wrapped
 from hpbench.analysis.targets import random_name, random_twice
 
-__all__ = ["Axis", "Bands", "Scale", "axes_of", "bands_of", "best_figure", "draw_best"]
+__all__ = ["Axis", "Bands", "Scale", "axes_of", "bands_of", "best_figure", "draw_best", "measured"]
 
 Axis = Literal["trials", "trainings", "epochs", "seconds"]
 Scale = Literal["accuracy", "error"]
@@ -87,15 +87,23 @@ def best_figure(
         panel.set_title(wrapped(task, 34))
         twice |= _draw_task(panel, study, bands, task, (axis, part, scale), name=name)
         if place % 3 == 0:
-            panel.set_ylabel(_ylabel(part, scale))
+            panel.set_ylabel(f"{_PARTS[part]} {measured(frames, shown, scale)} (%)")
     legend_below(figure, _legend(frames, {task: bands[task] for task in shown}, twice=twice))
     readouts = tuple(
         Readout(axis, "%", (name, task), _readings(bands[task], _view(frames, task, part, scale)))
         for task in shown
     )
     what = "best by validation" if part == "val" else "test score of the best by validation"
-    title = f"{'Accuracy' if scale == 'accuracy' else 'Error'} of the incumbent ({what}) against {_AXES[axis].split(' (')[0]}"
+    title = f"{sentence_case(measured(frames, shown, scale))} of the incumbent ({what}) against {_AXES[axis].split(' (')[0]}"
     return Drawn(name, title, _caption(frames, bands, axis, part, scale, twice=twice), figure, readouts)
+
+
+def measured(frames: Frames, tasks: Sequence[str], scale: Scale) -> str:
+    """Return what the y axis shows."""
+    measure = frames.measure(*tasks)
+    if scale == "accuracy":
+        return measure
+    return {"accuracy": "error", "R²": "1 - R²"}.get(measure, "error or 1 - R²")
 
 
 def draw_best(
@@ -103,13 +111,8 @@ def draw_best(
 ) -> list[Entry]:
     """Draw the curves of one task into somebody's axes, and return the entries of a legend."""
     twice = _draw_task(panel, study, bands, task, (axis, part, scale), name=f"best-{_PARTS[part]}-{axis}")
-    panel.set_ylabel(_ylabel(part, scale))
+    panel.set_ylabel(f"{_PARTS[part]} {measured(study.frames, (task,), scale)} (%)")
     return _legend(study.frames, {task: bands[task]}, twice=twice)
-
-
-def _ylabel(part: Part, scale: Scale) -> str:
-    """Return what the y axis shows."""
-    return f"{_PARTS[part]} {scale} (%)"
 
 
 def _draw_task(
@@ -148,7 +151,7 @@ def _view(frames: Frames, task: str, part: Part, scale: Scale) -> Callable[[Arra
     On the logarithmic scale an error of 0 is drawn at half an example.
     """
     size = frames.size_of(task, part)
-    floor = 0.5 / size if size else 1e-4
+    floor = 0.5 / size if size and not frames.regression(task) else 1e-4
 
     def view(error: Array) -> Array:
         known = np.where(np.isfinite(error), error, math.nan)
@@ -256,7 +259,7 @@ def _caption(frames: Frames, bands: Bands, axis: Axis, part: Part, scale: Scale,
         "below, thin lines show the single repetitions."
     )
     lines = [
-        f"{chosen}; shown is its {_PARTS[part]} {scale}.",
+        f"{chosen}; shown is its {_PARTS[part]} {measured(frames, tuple(bands), scale)}.",
         key,
         f"Runs of a curve: {repetitions_text(min(counts), max(counts))}." if counts else "",
         "A run without a result (yet), or after a crash, counts as worse than every other.",

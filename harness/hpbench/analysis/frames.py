@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 
 from hpbench.analysis.details import Details
 from hpbench.analysis.memory import rarely_collected
+from hpbench.analysis.retrained import retrainings_frame
 from hpbench.analysis.statistics import Array
 from hpbench.store import Store
 from hpbench.study import Event, RunRow, RunState, StudyInfo
@@ -39,14 +40,16 @@ class Frames:
     Attributes:
         trials: one row a trial, sorted by task, strategy, repetition and number: task and strategy
             (categorical), repetition, number, status (categorical), objective (what is minimised),
-            val_error, val_loss, test_error, test_loss (NaN for a failed trial), epochs_from, epochs,
-            ask_seconds, train_seconds, evaluate_seconds, tell_seconds, and the columns of
-            :meth:`hpbench.analysis.details.Details.columns`.
+            val_error, val_loss, test_error, test_loss (NaN for a failed trial; the error of a
+            regression is 1 - R²), epochs_from, epochs, ask_seconds, train_seconds, evaluate_seconds,
+            tell_seconds, and the columns of :meth:`hpbench.analysis.details.Details.columns`.
         runs: one row for every cell of the suite, stored or not: task, strategy (categorical),
             repetition, state, message, trials (finished), failures (trials that did not end ok).
         info: what the study is.
         checks: one row a trial that was trained again for the modelled clock: task (categorical),
             modelled, measured (seconds of training and evaluation).
+        retrained: one row a retraining of an incumbent: task, strategy, repetition, number, status,
+            test_error (NaN for one that failed).
         epoch_errors: validation errors after each epoch of all trials, shape ``(n_epochs,)``; a trial's
             lie from ``curve_from`` to ``curve_to``.
     """
@@ -55,6 +58,7 @@ class Frames:
     runs: pd.DataFrame
     info: StudyInfo
     checks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    retrained: pd.DataFrame = field(default_factory=pd.DataFrame)
     epoch_errors: Array = field(default_factory=lambda: np.zeros(0))
 
     @cached_property
@@ -96,9 +100,23 @@ class Frames:
         """Return what readers see for ``strategy``."""
         return str(self.info.strategies.get(strategy, {}).get("label") or strategy)
 
+    @property
+    def trainings(self) -> int:
+        """Networks that one trial trains: one for each fold of a cross-validation, else one."""
+        return int(self.info.suite.get("validation", {}).get("folds") or 1)
+
     def full_epochs(self, task: str) -> int:
         """Return the full fidelity of ``task``."""
         return int(self.info.tasks[task]["epochs"])
+
+    def regression(self, task: str) -> bool:
+        """Return whether ``task`` predicts a number, so that its error is 1 - R² and may be above 1."""
+        return bool(self.info.tasks.get(task, {}).get("target_kind") == "regression")
+
+    def measure(self, *tasks: str) -> str:
+        """Return what 1 less the error is called on these tasks, by default all: accuracy, R², or either."""
+        kinds = {self.regression(task) for task in tasks or self.tasks}
+        return "accuracy or R²" if len(kinds) > 1 else "R²" if kinds == {True} else "accuracy"
 
     def size_of(self, task: str, part: str) -> int | None:
         """Return the number of examples in ``part`` (``"val"`` or ``"test"``) of ``task``, if known."""
@@ -133,7 +151,10 @@ def load_frames(path: str | Path) -> Frames:
         StoreError: it is damaged.
     """
     with Store.open(path, read_only=True) as store:
-        return frames_of(store.records(), store.runs(), store.info, store.events())
+        retrained = retrainings_frame(store.retrainings(), store.info)
+        return replace(
+            frames_of(store.records(), store.runs(), store.info, store.events()), retrained=retrained
+        )
 
 
 def frames_of(
@@ -150,7 +171,9 @@ def frames_of(
     details = Details()
     with rarely_collected(_OBJECTS):
         trials = _trials(details.passing(records), info, details)
-    return Frames(trials, _runs(runs, trials, info), info, _checks(events, info), details.epoch_errors)
+    return Frames(
+        trials, _runs(runs, trials, info), info, _checks(events, info), epoch_errors=details.epoch_errors
+    )
 
 
 def _checks(events: Iterable[Event], info: StudyInfo) -> pd.DataFrame:
@@ -221,8 +244,13 @@ def _trials(records: Iterable[Record], info: StudyInfo, details: Details) -> pd.
     raw = dict(zip(_COLUMNS, columns, strict=True))
     number = {name: np.array(raw[name], dtype=np.float64) for name in _COLUMNS[5:]}
     ok = np.array([status == Status.OK for status in raw["status"]], dtype=bool)
-    val_error = _error(number["val_correct"], number["val_total"], ok)
-    val_loss = np.where(ok, number["val_loss"], math.nan)
+    numbers = {name for name, task in info.tasks.items() if task.get("target_kind") == "regression"}
+    uncounted = np.array([task in numbers for task in raw["task"]], dtype=bool)
+    val_loss, test_loss = (np.where(ok, number[f"{part}_loss"], math.nan) for part in ("val", "test"))
+    val_error, test_error = (
+        np.where(uncounted, loss, _error(number[f"{part}_correct"], number[f"{part}_total"], ok))
+        for part, loss in (("val", val_loss), ("test", test_loss))
+    )
     frame = pd.DataFrame(
         {
             "task": _categorical(raw["task"], _names(info.suite, "tasks")),
@@ -233,8 +261,8 @@ def _trials(records: Iterable[Record], info: StudyInfo, details: Details) -> pd.
             "objective": val_loss if info.suite.get("objective", "error") == "loss" else val_error,
             "val_error": val_error,
             "val_loss": val_loss,
-            "test_error": _error(number["test_correct"], number["test_total"], ok),
-            "test_loss": np.where(ok, number["test_loss"], math.nan),
+            "test_error": test_error,
+            "test_loss": test_loss,
             "epochs_from": number["epochs_from"].astype(np.int64),
             "epochs": number["epochs"].astype(np.int64),
             **{f"{part}_seconds": number[f"{part}_seconds"] for part in TIME_PARTS},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hpbench.analysis.canvas import Drawn, settle
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
-from hpbench.analysis.figures import Axis, Bands, Scale, axes_of, bands_of, best_figure
+from hpbench.analysis.figures import Axis, Bands, Scale, axes_of, bands_of, best_figure, measured
 from hpbench.analysis.html import Picture, Swatch
 from hpbench.analysis.inline import inline
 from hpbench.analysis.style import looks
@@ -52,7 +52,7 @@ def _scales(study: Study, bands: Bands, what: tuple[Axis, Part], place: int) -> 
         found = inline(drawn, short, study.frames.strategies)
         shown = "accuracy, linear" if scale == "accuracy" else "error, logarithmic"
         view = {"x": _WORDS[axis], "part": _WORDS[part], "scale": shown}
-        title = f"{_WORDS[part].capitalize()} {scale} of the incumbent against {_WORDS[axis]}"
+        title = f"{_WORDS[part].capitalize()} {measured(study.frames, (task,), scale)} of the incumbent against {_WORDS[axis]}"
         stem = f"view-{axis}-{part}-{place}"
         panels = found.panels
         if scale == "error":  # the same numbers, told once

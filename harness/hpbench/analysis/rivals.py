@@ -110,7 +110,7 @@ def pairs_table(study: Study) -> Table:
         *(Column(f"vs {frames.label(name)}", _pair(name)) for name in frames.strategies),
     ]
     caption = (
-        "Every strategy (row) against every other (column): mean paired difference of test accuracy in points, "
+        f"Every strategy (row) against every other (column): mean paired difference of test {frames.measure()} in points, "
         "positive if the row is better; blocks won / tied / lost; Wilcoxon's p, Holm-adjusted over all pairs of the "
         f"task, bold below {ALPHA}. Blocks are the repetitions that both have; for '{_EVERY}' the tasks, each with "
         f"its mean over repetitions. 'too few': so few blocks cannot reach p < {ALPHA}. {basis(frames)}"

@@ -32,7 +32,7 @@ def final_figure(study: Study) -> Drawn:
             [wrapped(frames.label(name), 22, 2) for name in frames.strategies] if place % 3 == 0 else []
         )
         panel.set_ylim(k - 0.5, -0.5)
-        panel.set_xlabel("final test accuracy (%)")
+        panel.set_xlabel(f"final test {frames.measure(task)} (%)")
         if np.isfinite(accuracy).any():
             _draw_final(panel, accuracy, list(styles.values()))
         else:
@@ -46,10 +46,10 @@ def final_figure(study: Study) -> Drawn:
         ],
     )
     caption = (
-        "Test accuracy of each run's final incumbent; the points of one repetition, trained under the same seeds, "
+        f"Test {frames.measure()} of each run's final incumbent; the points of one repetition, trained under the same seeds, "
         f"are joined. Boxes: median and middle half, from 5 repetitions on. {_without(study)}{basis(frames)}"
     )
-    return Drawn("final-test", "Final test accuracy of every run", caption, figure)
+    return Drawn("final-test", f"Final test {frames.measure()} of every run", caption, figure)
 
 
 def _without(study: Study) -> str:

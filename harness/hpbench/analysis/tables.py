@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpbench.analysis.captions import METHODS, basis, p_text, percent, points
+from hpbench.analysis.captions import METHODS, about_measure, basis, p_text, percent, points, sentence_case
 from hpbench.analysis.comparison import Cell, Study
 from hpbench.analysis.frames import Frames
+from hpbench.analysis.retrained import retrained_caption, retrained_of
 from hpbench.analysis.statistics import Interval
 from hpbench.analysis.writers import NAMES, Column, Mark, Table, column
 
@@ -33,16 +34,21 @@ def _ends(prefix: str, interval: Interval) -> dict[str, float]:
 def final_table(study: Study) -> Table:
     """Return T1: final validation and test accuracy of every cell, against the baseline."""
     frames = study.frames
-    rows = [{**_final_row(cell), "label": frames.label(cell.strategy)} for cell in _cells(study)]
+    measure = frames.measure()
+    rows = [
+        {**_final_row(cell), **_retrained_row(frames, cell), "label": frames.label(cell.strategy)}
+        for cell in _cells(study)
+    ]
     columns = [
         *NAMES,
-        Column("Test accuracy (%)", _accuracy("test_error")),
-        Column("Validation accuracy (%)", _accuracy("val_error")),
+        Column(f"Test {measure} (%)", _accuracy("test_error")),
+        *([Column("Retrained (%)", _retrained)] if frames.info.suite.get("final") else []),
+        Column(f"Validation {measure} (%)", _accuracy("val_error")),
         column("Mean rank", "rank", _two_digits),
     ]
     caption = (
-        "Accuracy of the final incumbent (best by validation), mean over repetitions [95 % interval]. "
-        "Bold: highest mean test accuracy of the task; underlined (in Markdown: italics): no difference "
+        f"{sentence_case(measure)} of the final incumbent (best by validation), mean over repetitions [95 % interval]. "
+        f"{about_measure(frames)}{retrained_caption(frames)}Bold: highest mean test {measure} of the task; underlined (in Markdown: italics): no difference "
         "from it is shown (Wilcoxon, Holm). Rank by test error in the repetitions that are complete, a "
         "run without a result last. "
     )
@@ -57,13 +63,13 @@ def final_table(study: Study) -> Table:
             Column("Better / tied / worse", _wins),
         ]
         caption += (
-            f"Against {against}: paired difference of test accuracy in percentage points, positive is better; p by "
+            f"Against {against}: paired difference of test {measure} in percentage points, positive is better; p by "
             "Wilcoxon's signed-rank test, Holm-adjusted within the task; 'too few': so few pairs cannot "
             "reach p < 0.05. "
         )
     columns.append(Column("n", _n_text))
     caption += f"{METHODS} {basis(frames)}"
-    return Table("final", "Final accuracy", caption, pd.DataFrame(rows), tuple(columns))
+    return Table("final", f"Final {measure}", caption, pd.DataFrame(rows), tuple(columns))
 
 
 def _final_row(cell: Cell) -> dict[str, Any]:
@@ -91,6 +97,26 @@ def _final_row(cell: Cell) -> dict[str, Any]:
         "best": cell.best,
         "like_best": cell.like_best,
     }
+
+
+def _retrained_row(frames: Frames, cell: Cell) -> dict[str, Any]:
+    """Return the values of a cell's retrainings; nothing where the suite asks for none."""
+    if not frames.info.suite.get("final"):
+        return {}
+    found = retrained_of(frames, cell.task, cell.strategy)
+    return {
+        "retrained_error": found.error,
+        "retrained_deviation": found.deviation,
+        "retrained_runs": found.n,
+        "retrained_failed": found.failed,
+    }
+
+
+def _retrained(row: _Row) -> str:
+    """Return the mean of the retrainings and their standard deviation between seeds."""
+    text = percent(row["retrained_error"])
+    spread = row["retrained_deviation"]
+    return f"{text} \u00b1 {100 * spread:.2f}" if math.isfinite(spread) else text
 
 
 def _accuracy(key: str) -> Callable[[_Row], Mark]:
@@ -167,6 +193,7 @@ def rank_table(study: Study) -> Table:
 
 def selection_table(study: Study) -> Table:
     """Return T4: what choosing the incumbent by validation cost on the test part."""
+    measure = study.frames.measure()
     rows = [_selection_row(study.frames, cell) for cell in _cells(study) if cell.counts.n]
     columns = (
         *NAMES,
@@ -180,10 +207,10 @@ def selection_table(study: Study) -> Table:
         column("n", "n"),
     )
     caption = (
-        "What choosing by validation cost, in points of accuracy, mean over repetitions [95 % interval]. "
-        "Validation - test: how much the incumbent's validation accuracy flatters it. Best test seen - test: "
-        "the best test accuracy of any trial of the run less the incumbent's; it could be had only by "
-        "looking at the test part. Overtuning: the best test accuracy of an earlier incumbent less the final "
+        f"What choosing by validation cost, in points of {measure}, mean over repetitions [95 % interval]. "
+        f"Validation - test: how much the incumbent's validation {measure} flatters it. Best test seen - test: "
+        f"the best test {measure} of any trial of the run less the incumbent's; it could be had only by "
+        f"looking at the test part. Overtuning: the best test {measure} of an earlier incumbent less the final "
         f"one's. {METHODS} {basis(study.frames)}"
     )
     return Table("selection", "What selection cost", caption, pd.DataFrame(rows), columns)

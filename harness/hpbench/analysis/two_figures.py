@@ -53,14 +53,14 @@ def _changes(between: Between, gate: Gate | None) -> Drawn:
         labels = [wrapped(between.a.frames.label(name), 22, 2) for name in names]
         panel.set_yticklabels(labels if place % 3 == 0 else [])
         panel.set_ylim(len(names) - _HALF, -_HALF)
-        panel.set_xlabel("points of test accuracy")
+        panel.set_xlabel(f"points of test {between.a.frames.measure(task)}")
         panel.grid(visible=False, axis="y")
     entries: list[Entry] = [(Line2D([], [], color="#777777", marker="o"), "mean change, 95 %")]
     if gate is not None and gate.margin:
         entries.append((Line2D([], [], color="#D55E00", linestyle="--"), f"error risen by {gate.margin:g}"))
     legend_below(figure, entries)
     caption = (
-        f"Change of final test accuracy from {between.names[0]} to {between.names[1]}; right of zero the second is "
+        f"Change of final test {between.a.frames.measure()} from {between.names[0]} to {between.names[1]}; right of zero the second is "
         f"better. {METHODS} Where repetitions are not paired, Welch's interval."
     )
     return Drawn("compare-changes", "What changed", caption, figure)
@@ -101,7 +101,7 @@ def _curves(between: Between, axis: Axis) -> Drawn:
         clocks = sorted({between.a.frames.clock, between.b.frames.clock})
         panel.set_xlabel("trials" if axis == "trials" else f"seconds ({' / '.join(clocks)} clock)")
         if place % 3 == 0:
-            panel.set_ylabel("validation accuracy (%)")
+            panel.set_ylabel(f"validation {between.a.frames.measure()} (%)")
     entries: list[Entry] = [
         (Line2D([], [], color=styles[name].colour), between.a.frames.label(name))
         for name in between.strategies
@@ -113,7 +113,7 @@ def _curves(between: Between, axis: Axis) -> Drawn:
     legend_below(figure, entries)
     what = "trials" if axis == "trials" else "seconds, each study on its own clock"
     caption = (
-        f"Validation accuracy of the best so far against {what}: median over repetitions, {between.names[0]} solid, "
+        f"Validation {between.a.frames.measure()} of the best so far against {what}: median over repetitions, {between.names[0]} solid, "
         f"{between.names[1]} dotted. A run without a result counts as worse than every other. The y axis may leave out "
         "the start of a curve."
     )

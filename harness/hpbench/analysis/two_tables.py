@@ -47,7 +47,11 @@ def change_table(between: Between, gate: Gate | None) -> Table:
             "Holm-adjusted over all rows."
         )
     return Table(
-        "compare", "Final test accuracy in both studies", caption, pd.DataFrame(rows), tuple(columns)
+        "compare",
+        f"Final test {between.a.frames.measure()} in both studies",
+        caption,
+        pd.DataFrame(rows),
+        tuple(columns),
     )
 
 
@@ -55,7 +59,7 @@ def _caption(between: Between) -> str:
     """Return what is compared, and by which tests."""
     paired = [task for task in between.tasks if task not in between.unpaired]
     about = (
-        f"Test accuracy of the final incumbent, mean [95 % interval]; change: {between.names[1]} less {between.names[0]}, "
+        f"Test {between.a.frames.measure()} of the final incumbent, mean [95 % interval]; change: {between.names[1]} less {between.names[0]}, "
         "positive is better. A failed run counts as worse than every result in the tests and in P(better), and is left "
         "out of the means."
     )
@@ -160,7 +164,7 @@ def statements(between: Between, matched: pd.DataFrame, gate: Gate | None) -> li
             gain = points(-change.rise.centre, -change.rise.high, -change.rise.low)
             found.append(
                 f"{between.a.frames.label(change.strategy)} on {change.task} is {change.verdict} in {between.names[1]} "
-                f"by {gain} points of test accuracy (Holm p {p if p.startswith('<') else '= ' + p}, "
+                f"by {gain} points of test {between.a.frames.measure(change.task)} (Holm p {p if p.startswith('<') else '= ' + p}, "
                 f"{'paired' if change.paired else 'unpaired'} P(better) = {change.improvement:.2f}, n = {change.counts[1]})"
                 + (" — more than the margin." if broken else ".")
             )

@@ -25,8 +25,6 @@ def content_of(data: Dataset) -> dict[str, Any]:
         UsageError: it cannot be split, because a class has too few examples.
     """
     parts = split(data, root_seed=0, repetition=0, validation_fraction=_FRACTION, test_fraction=_FRACTION)
-    counts = np.bincount(data.targets, minlength=data.n_classes).tolist()
-    names = data.class_names or [str(label) for label in range(data.n_classes)]
     missing = np.isnan(data.inputs).sum(axis=0).tolist() if data.columns else []
     return {
         "name": data.name,
@@ -36,7 +34,8 @@ def content_of(data: Dataset) -> dict[str, Any]:
             {"name": column.name, "categories": list(column.categories), "missing": gaps}
             for column, gaps in zip(data.columns, missing, strict=True)
         ],
-        "classes": [{"name": name, "rows": rows} for name, rows in zip(names, counts, strict=True)],
+        "classes": _classes(data),
+        **({"numbers": _numbers(data)} if data.regression else {}),
         "split": {
             "train": len(parts.train_targets),
             "validation": len(parts.val_targets),
@@ -44,6 +43,26 @@ def content_of(data: Dataset) -> dict[str, Any]:
         },
         "checksum": data.checksum,
         "origin": dict(data.origin),
+    }
+
+
+def _classes(data: Dataset) -> list[dict[str, Any]]:
+    """Return each class with its rows; nothing for a regression."""
+    if data.regression:
+        return []
+    counts = np.bincount(data.strata, minlength=data.n_classes).tolist()
+    names = data.class_names or [str(label) for label in range(data.n_classes)]
+    return [{"name": name, "rows": rows} for name, rows in zip(names, counts, strict=True)]
+
+
+def _numbers(data: Dataset) -> dict[str, float]:
+    """Return what the numbers to be predicted are like."""
+    y = data.targets
+    return {
+        "low": float(y.min()),
+        "high": float(y.max()),
+        "mean": float(y.mean()),
+        "deviation": float(y.std()),
     }
 
 
@@ -58,15 +77,22 @@ def text_of(content: dict[str, Any]) -> str:
         f"Rows: {content['rows']}",
         f"Inputs of a network: {inputs}",
         *_column_lines(content["columns"], shape),
-        f"Classes: {len(classes)}",
+        f"Classes: {len(classes)}" if classes else _numbers_line(content["numbers"]),
         f"Parts: {sizes['train']} training, {sizes['validation']} validation, {sizes['test']} test",
         f"Checksum: {content['checksum']}",
         *([f"Origin: {clean(origin)}"] if origin else []),
-        "",
-        table(["CLASS", "ROWS"], rows, right=(1,)),
+        *(["", table(["CLASS", "ROWS"], rows, right=(1,))] if rows else []),
         *([f"and {len(classes) - _MOST_SHOWN} more"] if len(classes) > _MOST_SHOWN else []),
     ]
     return "\n".join(lines)
+
+
+def _numbers_line(numbers: dict[str, float]) -> str:
+    """Return what is to be predicted in a regression."""
+    return (
+        f"To be predicted (regression): numbers from {numbers['low']:g} to {numbers['high']:g}, mean "
+        f"{numbers['mean']:g}, standard deviation {numbers['deviation']:g}"
+    )
 
 
 def _column_lines(columns: list[dict[str, Any]], shape: list[int]) -> Iterator[str]:

@@ -117,7 +117,7 @@ device: Decorator = click.option(
 
 
 def data(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--target``, ``--shape`` and ``--subset``, which say of a data set what a suite's task may say."""
+    """Add the options that say of a data set what a suite's task may say: its target, shape and subset."""
     for option in (
         click.option("--subset", type=click.IntRange(min=1), metavar="N", help="Take N examples only."),
         click.option(
@@ -125,6 +125,11 @@ def data(function: Callable[..., Any]) -> Callable[..., Any]:
             callback=_shape,
             metavar="C,H,W",
             help="Read the inputs as images: channels, height, width; or height and width.",
+        ),
+        click.option(
+            "--target-kind",
+            type=click.Choice(["classification", "regression"]),
+            help="Whether that column holds classes or numbers.  [default: classification]",
         ),
         click.option("--target", metavar="COLUMN", help="The column to predict."),
     ):

@@ -75,6 +75,9 @@ def content_of(
         "trainer": suite.trainer,
         "clock": suite.clock,
         "budget": suite.budget.model_dump(exclude_none=True),
+        "validation": suite.validation.model_dump(exclude_none=True),
+        "trainings_per_trial": plan.trainings,
+        "final": None if suite.final is None else suite.final.model_dump(),
         "cells": list(cells.values()),
         "refused": [
             {"task": item.task, "strategy": item.strategy, "reason": item.reason} for item in plan.refused
@@ -122,11 +125,32 @@ def text_of(content: dict[str, Any]) -> str:
         table(header, rows, right=(2, 3, 4, 5)),
         "",
         *_task_lines(content),
+        _validation_line(content),
+        *_final_lines(content),
         *(f"{clean(item['reason'])} Skipped." for item in content["refused"]),
         f"{content['runs']} runs, {trials}.",
         f"About {duration(content['wall_seconds'])} with {content['workers']} workers, a rough guess.",
     ]
     return "\n".join(lines)
+
+
+def _validation_line(content: dict[str, Any]) -> str:
+    """Return what a configuration is scored on, and what that means in trainings."""
+    validation = content["validation"]
+    if validation["kind"] == "holdout":
+        return f"Validation: {100 * validation['fraction']:g} % of the examples are held out, one training a trial."
+    times = content["trainings_per_trial"]
+    text = f"Validation: {times}-fold cross-validation, {times} trainings a trial"
+    return f"{text}." if content["trials"] is None else f"{text}, at most {times * content['trials']} in all."
+
+
+def _final_lines(content: dict[str, Any]) -> list[str]:
+    """Return what is done with the incumbents, if anything is."""
+    if content["final"] is None:
+        return []
+    times = content["final"]["retrain"]
+    text = f"Final: the incumbent of each run is retrained under {times} fresh seeds on training and validation part"
+    return [f"{text}, {times * content['runs']} trainings in all."]
 
 
 def _task_lines(content: dict[str, Any]) -> list[str]:

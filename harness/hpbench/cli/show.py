@@ -13,7 +13,7 @@ from hpbench.cli import options
 if TYPE_CHECKING:
     from hpbench.space import Parameter, SearchSpace
     from hpbench.strategies import Strategy
-    from hpbench.tasks.datasets import Dataset
+    from hpbench.tasks.datasets import Dataset, TargetKind
     from hpbench.tasks.networks import NetworkFamily
 
 __all__ = ["show"]
@@ -39,6 +39,7 @@ def show_task(
     target: str | None,
     shape: tuple[int, ...] | None,
     subset: int | None,
+    target_kind: TargetKind | None,
     as_json: bool,
     plugins: tuple[Path, ...],
 ) -> None:
@@ -53,7 +54,7 @@ def show_task(
 
     del plugins  # they are loaded already
     family = REGISTRY.get(network)
-    data = load(DataSpec(dataset, target, shape, subset))
+    data = load(DataSpec(dataset, target, shape, subset, target_kind=target_kind))
     if family.inputs == "image" and len(data.shape) == 1:
         raise UsageError(
             f"network {network!r} takes images of shape (channels, height, width), but the inputs of data set "
@@ -63,8 +64,9 @@ def show_task(
     if as_json:
         click.echo(json.dumps(task_content(family, data), indent=2))
         return
+    goal = "a number to be predicted (regression)" if data.regression else f"{data.n_classes} classes"
     click.echo(
-        f"Data set {clean(dataset)}: {len(data)} examples of shape {data.shape}, {data.n_classes} classes\n"
+        f"Data set {clean(dataset)}: {len(data)} examples of shape {data.shape}, {goal}\n"
         f"Network {clean(network)}: {len(family.space.parameters)} hyperparameters\n"
     )
     click.echo(space_table(family.space))
@@ -86,6 +88,7 @@ def task_content(family: NetworkFamily, data: Dataset) -> dict[str, Any]:
             "name": data.name,
             "examples": len(data),
             "shape": list(data.shape),
+            "target_kind": "regression" if data.regression else "classification",
             "n_classes": data.n_classes,
         },
         "network": family.name,
@@ -107,6 +110,7 @@ def show_data(
     target: str | None,
     shape: tuple[int, ...] | None,
     subset: int | None,
+    target_kind: TargetKind | None,
     as_json: bool,
     plugins: tuple[Path, ...],
 ) -> None:
@@ -121,7 +125,7 @@ def show_data(
     from hpbench.tasks.datasets import DataSpec, load
 
     del plugins  # they are loaded already
-    content = content_of(load(DataSpec(dataset, target, shape, subset)))
+    content = content_of(load(DataSpec(dataset, target, shape, subset, target_kind=target_kind)))
     click.echo(json.dumps(content, indent=2) if as_json else text_of(content))
 
 

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpbench.analysis.captions import percent, sentence_case
 from hpbench.analysis.comparison import Cell, study_of
-from hpbench.analysis.frames import load_frames
+from hpbench.analysis.frames import Frames, load_frames
 from hpbench.analysis.report import write_report
+from hpbench.analysis.retrained import retrained_of
 from hpbench.analysis.statistics import Interval
 from hpbench.cli.text import clean, table
 from hpbench.errors import StoreError
@@ -37,26 +39,35 @@ def rebuild(results: Path) -> list[Path]:
 def final_text(results: Path) -> str:
     """Return the final accuracy of every strategy on every task, and what is missing."""
     study = study_of(load_frames(results))
+    final = bool(study.frames.info.suite.get("final"))
     rows = [
         [
             cell.task,
             study.frames.label(cell.strategy),
             _percent(cell.test),
+            *([_retrained(study.frames, cell)] if final else []),
             "-" if math.isnan(cell.val.centre) else f"{100 * (1 - cell.val.centre):.2f}",
             _counted(cell),
         ]
         for comparison in study.comparisons.values()
         for cell in comparison.cells
     ]
-    header = ["TASK", "STRATEGY", "TEST (%)", "VALIDATION (%)", "RUNS"]
+    header = ["TASK", "STRATEGY", "TEST (%)", *(["RETRAINED (%)"] if final else []), "VALIDATION (%)", "RUNS"]
     lines = [
-        "Accuracy of what validation chose, mean over repetitions [95 % interval].",
+        f"{sentence_case(study.frames.measure())} of what validation chose, mean over repetitions [95 % interval].",
         "",
-        table(header, rows, right=(2, 3, 4)),
+        table(header, rows, right=tuple(range(2, len(header)))),
     ]
     if study.frames.partial:
         lines += ["", f"The study is {study.frames.partial}."]
     return "\n".join(lines)
+
+
+def _retrained(frames: Frames, cell: Cell) -> str:
+    """Return what the incumbents reach when they are trained again: mean and deviation between seeds."""
+    found = retrained_of(frames, cell.task, cell.strategy)
+    text = percent(found.error)
+    return f"{text} \u00b1 {100 * found.deviation:.2f}" if math.isfinite(found.deviation) else text
 
 
 def _percent(error: Interval) -> str:

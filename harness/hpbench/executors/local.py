@@ -25,6 +25,7 @@ from hpbench.executors.recovery import (
     Death,
     Event,
     Incident,
+    RetrainProgress,
     ShardProgress,
     blame,
     how_it_ended,
@@ -42,6 +43,8 @@ from hpbench.jobs import (
     Job,
     Message,
     Ready,
+    Retrained,
+    RetrainJob,
     ShardJob,
     Uncalibrated,
     Unchecked,
@@ -54,6 +57,16 @@ __all__ = ["LocalExecutor"]
 _GRACE_SECONDS = 1.5
 
 
+_Progress = ShardProgress | ClockProgress | RetrainProgress
+
+
+def _progress(job: Job) -> _Progress:
+    """Return a job of which nothing is done yet."""
+    if isinstance(job, ShardJob):
+        return ShardProgress(job)
+    return RetrainProgress(job) if isinstance(job, RetrainJob) else ClockProgress(job)
+
+
 @dataclass
 class _Worker:
     """A process and what it is doing, as far as it has said."""
@@ -62,7 +75,7 @@ class _Worker:
     pipe: Connection[Job | None, Message]
     lifeline: Connection[None, None]
     greeted: bool = False
-    shard: ShardProgress | ClockProgress | None = None
+    shard: _Progress | None = None
     announced: tuple[Announcement, ...] = ()
     since: float = 0.0
     working: RunKey | None = None
@@ -93,7 +106,7 @@ class LocalExecutor:
         trial_seconds: float | None = None,
     ) -> None:
         self._context = multiprocessing.get_context("spawn")
-        self._waiting: deque[ShardProgress | ClockProgress] = deque()
+        self._waiting: deque[_Progress] = deque()
         self._size = workers
         self._threads = threads
         self._factory = factory
@@ -110,9 +123,7 @@ class LocalExecutor:
             jobs: in the order in which they are to start.
             at_once: jobs that may be in progress together from now on; 1: each has the machine to itself.
         """
-        self._waiting += [
-            ShardProgress(job) if isinstance(job, ShardJob) else ClockProgress(job) for job in jobs
-        ]
+        self._waiting += [_progress(job) for job in jobs]
         self._size = at_once
 
     @property
@@ -249,7 +260,7 @@ class LocalExecutor:
             case Ended() if isinstance(shard, ShardProgress):
                 shard.ended.add(message.run)
                 return [message]
-            case Calibrated() | Checked() if isinstance(shard, ClockProgress):
+            case Calibrated() | Checked() | Retrained() if isinstance(shard, ClockProgress | RetrainProgress):
                 shard.note(message)
                 return [message]
             case Uncalibrated() | Unchecked():
@@ -289,7 +300,7 @@ class LocalExecutor:
         shard = worker.shard
         if shard is None:
             return [Incident(f"an idle worker was {how}")]
-        if isinstance(shard, ClockProgress):
+        if not isinstance(shard, ShardProgress):
             found, again = shard.died(how)
             if again:
                 self._waiting.appendleft(shard)

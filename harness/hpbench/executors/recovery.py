@@ -15,15 +15,26 @@ from hpbench.jobs import (
     Ended,
     Finished,
     Ready,
+    Retrained,
+    RetrainJob,
     RunJob,
     ShardJob,
     Uncalibrated,
     Unchecked,
 )
 from hpbench.study import RunState
-from hpbench.trial import Evaluation, Record, RunKey, Status
+from hpbench.trial import Evaluation, Record, Retraining, RunKey, Status
 
-__all__ = ["ClockProgress", "Death", "Event", "Incident", "ShardProgress", "blame", "how_it_ended"]
+__all__ = [
+    "ClockProgress",
+    "Death",
+    "Event",
+    "Incident",
+    "RetrainProgress",
+    "ShardProgress",
+    "blame",
+    "how_it_ended",
+]
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class Incident:
     text: str
 
 
-Event = Finished | Ended | Ready | Calibrated | Uncalibrated | Checked | Unchecked | Incident
+Event = Finished | Ended | Ready | Retrained | Calibrated | Uncalibrated | Checked | Unchecked | Incident
 
 
 @dataclass
@@ -92,7 +103,7 @@ class ClockProgress:
     job: ClockJob
     deaths: int = 0
 
-    def note(self, message: Calibrated | Checked) -> None:
+    def note(self, message: Calibrated | Checked | Retrained) -> None:
         """Take results; ``job`` is what is left."""
         self.deaths = 0
         if isinstance(message, Calibrated) and isinstance(self.job, CalibrationJob):
@@ -113,6 +124,61 @@ class ClockProgress:
         first = self.job.signatures[0]
         reason = f"two processes were {how} while task {name!r} was calibrated, at {first} or soon after it"
         return [Incident(reason), Uncalibrated(name, reason)], False
+
+
+@dataclass
+class RetrainProgress:
+    """Retrainings, and what has come back of them.
+
+    Attributes:
+        job: what a worker was given, or is to be given next.
+        deaths: processes that died in it since the last result.
+    """
+
+    job: RetrainJob
+    deaths: int = 0
+
+    def note(self, message: Calibrated | Checked | Retrained) -> None:
+        """Take results; ``job`` is what is left."""
+        self.deaths = 0
+        items = message.items if isinstance(message, Retrained) else ()
+        done = {(item.run, item.number) for item in items}
+        pairs = zip(self.job.requests, self.job.trials, strict=True)
+        left = [(request, trial) for request, trial in pairs if (request.run, request.number) not in done]
+        self.job = replace(
+            self.job,
+            requests=tuple(request for request, _ in left),
+            trials=tuple(trial for _, trial in left),
+        )
+
+    def died(self, how: str) -> tuple[list[Event], bool]:
+        """Return what to report of a process's death, and whether the job is to be tried again.
+
+        What is left is tried one at a time; the one that kills a process again is recorded as killed.
+        """
+        self.deaths += 1
+        first = self.job.requests[0] if self.job.requests else None
+        if first is None:
+            return [Incident(f"a worker was {how} after retraining")], False
+        place = f"retraining {first.number} of the incumbent of {first.run}"
+        if self.deaths == 1:
+            self.job = replace(self.job, at_once=1)
+            return [
+                Incident(f"a worker was {how} at {place} or soon after it; trying again, one at a time")
+            ], True
+        item = Retraining(
+            first.run,
+            first.number,
+            self.job.trials[0],
+            first.epochs,
+            Status.KILLED,
+            message=f"the process was {how}",
+        )
+        message = Retrained((item,))
+        self.note(message)
+        return [Incident(f"a worker was {how} again in {place}; it is recorded as killed"), message], bool(
+            self.job.requests
+        )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import signal
 import threading
@@ -26,6 +27,8 @@ from hpbench.jobs import (
     Job,
     Message,
     Ready,
+    Retrained,
+    RetrainJob,
     ShardJob,
     Uncalibrated,
     Unchecked,
@@ -35,8 +38,9 @@ from hpbench.plugins import load_plugins
 from hpbench.study import RunState
 from hpbench.tasks.base import Task, TaskSpec
 from hpbench.tasks.training.costs import StepCost
+from hpbench.trial import Evaluation, Request, Retraining, Status
 
-__all__ = ["TaskFactory", "load_factory", "main", "serve_clock"]
+__all__ = ["TaskFactory", "load_factory", "main", "serve_clock", "serve_retraining"]
 
 TaskFactory = Callable[[TaskSpec], Task]
 
@@ -109,6 +113,8 @@ def _serve(
         pipe.send(Ready(describe_torch()))
     if isinstance(job, ShardJob):
         run_shard(job, tasks[name], pipe.send, pipe.poll)
+    elif isinstance(job, RetrainJob):
+        serve_retraining(job, tasks[name], pipe.send, pipe.poll)
     else:
         serve_clock(job, tasks[name], pipe.send, pipe.poll)
 
@@ -117,6 +123,9 @@ def _unbuilt(job: Job, reason: str) -> list[Message]:
     """Return what the parent is told of a job whose task cannot be built."""
     if isinstance(job, ShardJob):
         return [Ended(item.run, RunState.FAILED, reason) for item in job.runs]
+    if isinstance(job, RetrainJob):
+        failed = Evaluation(Status.ERROR, message=reason)
+        return [Retrained(_items(job.requests, job.trials, [failed] * len(job.requests)))]
     return [_unclocked(job, reason)]
 
 
@@ -167,6 +176,54 @@ def _check(job: CheckJob, task: Task, send: Send, stopped: Stopped) -> str | Non
             return f"trial {request.number} of {request.run} cannot be measured: {outcome.failure}"
         send(Checked(request, outcome.value))
     return None
+
+
+def serve_retraining(job: RetrainJob, task: Task, send: Send, stopped: Stopped) -> None:
+    """Train incumbents again until all is done or ``stopped()``; the last message is ``Done``."""
+    for begin in range(0, len(job.requests), job.at_once):
+        if stopped():
+            break
+        requests = job.requests[begin : begin + job.at_once]
+        trials = job.trials[begin : begin + job.at_once]
+        send(Retrained(_items(requests, trials, _retrained(task, requests))))
+    send(Done())
+
+
+def _retrained(task: Task, requests: Sequence[Request]) -> list[Evaluation]:
+    """Return the task's answers; where it raises, those that raise alone become errors."""
+    outcome = attempt(partial(task.retrain, requests))
+    if outcome.value is not None and len(outcome.value) == len(requests):
+        return outcome.value
+    if len(requests) > 1:
+        return [answer for request in requests for answer in _retrained(task, [request])]
+    failure = outcome.failure or f"the task answered one request with {len(outcome.value or [])} evaluations."
+    return [Evaluation(Status.ERROR, message=failure)]
+
+
+def _items(
+    requests: Sequence[Request], trials: Sequence[int], answers: Sequence[Evaluation]
+) -> tuple[Retraining, ...]:
+    """Return retrainings as they are stored; a test loss that is not finite means that one diverged."""
+    return tuple(
+        _item(request, trial, answer)
+        for request, trial, answer in zip(requests, trials, answers, strict=True)
+    )
+
+
+def _item(request: Request, trial: int, answer: Evaluation) -> Retraining:
+    ok = answer.status is Status.OK
+    lost = ok and answer.test_loss is not None and not math.isfinite(answer.test_loss)
+    return Retraining(
+        run=request.run,
+        number=request.number,
+        trial=trial,
+        epochs=request.epochs,
+        status=Status.DIVERGED if lost else answer.status,
+        test_correct=answer.test_correct if ok and not lost else None,
+        test_total=answer.test_total if ok and not lost else None,
+        test_loss=answer.test_loss if ok and not lost else None,
+        message=f"the test loss is {answer.test_loss}" if lost else answer.message,
+    )
 
 
 def _watch(lifeline: Connection[None, None]) -> None:

@@ -6,13 +6,14 @@ what arrived and the nearest known name.
 
 from __future__ import annotations
 
-from hpbench.suite.models import Budget, Limits, SuiteStrategy, SuiteTask, Validation
+from hpbench.suite.models import Budget, Final, Limits, SuiteStrategy, SuiteTask, Validation
 from hpbench.suite.problems import Problem, SuiteError
 from hpbench.suite.reading import bundled_suites, load_suite, parse_suite
 from hpbench.suite.suite import Suite, space_of
 
 __all__ = [
     "Budget",
+    "Final",
     "Limits",
     "Problem",
     "Suite",

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from hpbench.suite.names import check_label, check_name, legal_name
+from hpbench.tasks.datasets.base import TargetKind
 
-__all__ = ["Budget", "Limits", "Name", "SuiteStrategy", "SuiteTask", "Table", "Validation"]
+__all__ = ["Budget", "Final", "Limits", "Name", "SuiteStrategy", "SuiteTask", "Table", "Validation"]
 
 _LARGEST = 1_000_000
 
@@ -20,6 +21,10 @@ Reference = Annotated[str, Field(min_length=1, max_length=4096)]
 Side = Annotated[int, Field(strict=True, ge=1, le=65536)]
 Shape = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3, strict=False)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+_FRACTION = {"fraction": 0.2}
+_FOLDS = {"folds": 5}
 
 
 class Table(BaseModel):
@@ -35,7 +40,7 @@ class Budget(Table):
 
     Attributes:
         trials: asked and trained configurations.
-        epochs: epochs of training, summed over the run's trials.
+        epochs: epochs of training, summed over the run's trials and the folds of each.
         seconds: seconds on the study's clock, the strategy's own thinking included.
     """
 
@@ -53,15 +58,53 @@ class Budget(Table):
 
 
 class Validation(Table):
-    """How a configuration is validated.
+    """How a configuration is validated; the test part is split off before, and alike for both kinds.
 
     Attributes:
-        kind: ``"holdout"``, one part that is kept aside.
-        fraction: its share of all examples.
+        kind: ``"holdout"``, one part that is kept aside, or ``"cv"``, cross-validation: every example
+            that is not in the test part is validated once, by a network that was trained on the other
+            folds.
+        fraction: of a holdout: its share of all examples, 0.2 by default.
+        folds: of a cross-validation, 5 by default.
     """
 
-    kind: Literal["holdout"] = "holdout"
-    fraction: Fraction = 0.2
+    kind: Literal["holdout", "cv"] = "holdout"
+    fraction: Fraction | None = None
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        return {**(_FOLDS if raw.get("kind") == "cv" else _FRACTION), **raw}
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Validation:
+        other = "fraction" if self.kind == "cv" else "folds"
+        if getattr(self, other) is not None:
+            raise ValueError(f"must not set {other} where its kind is {self.kind!r}")
+        return self
+
+    @property
+    def trainings(self) -> int:
+        """Networks that one trial trains."""
+        return self.folds or 1
+
+    def share(self, test_fraction: float) -> float:
+        """Return the share of all examples that one network of a trial is validated on."""
+        return (1.0 - test_fraction) / self.folds if self.folds else self.fraction or 0.0
+
+
+class Final(Table):
+    """What is done with the incumbent of a finished run.
+
+    Attributes:
+        retrain: train its configuration again so many times, under fresh seeds, on training and
+            validation part together, and test it.
+    """
+
+    retrain: Annotated[int, Field(ge=1, le=1000)]
 
 
 class Limits(Table):
@@ -86,6 +129,8 @@ class SuiteTask(Table):
         epochs: the full fidelity of one trial.
         patience: stop a trial after so many epochs without a better validation error; None: never.
         target: the column to predict, for data that do not say it themselves.
+        target_kind: whether that column holds classes (``"classification"``, the default) or numbers to
+            be predicted (``"regression"``), for data that do not say it themselves.
         shape: read every input as an image: ``[channels, height, width]`` or ``[height, width]``.
         subset: take so many examples only, every class with its share.
         space: hyperparameter → value, list of values, or range; see ``hpbench.overrides``.
@@ -97,6 +142,7 @@ class SuiteTask(Table):
     epochs: Count
     patience: Count | None = None
     target: Reference | None = None
+    target_kind: TargetKind | None = None
     shape: Shape | None = None
     subset: Count | None = None
     space: dict[str, Any] = Field(default_factory=dict)

@@ -17,6 +17,7 @@ from hpbench.suite.problems import Problem, SuiteError, join_path
 from hpbench.suite.suite import Suite, space_of
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.datasets.images import shape_hint
+from hpbench.tasks.networks.checks import check_smoothing
 
 __all__ = ["bundled_suites", "load_suite", "parse_suite"]
 
@@ -161,14 +162,17 @@ def _input_problems(suite: Suite) -> Iterator[Problem]:
     Data that come with hpbench are loaded here only where a task is particular about them.
     """
     for index, task in enumerate(suite.tasks):
-        particular = networks.REGISTRY.get(task.network).inputs == "image" or task.target or task.shape
-        if not particular and task.subset is None and not datasets.from_source(task.dataset):
+        wanted = (task.target, task.target_kind, task.shape, task.subset)
+        particular = networks.REGISTRY.get(task.network).inputs == "image" or "label_smoothing" in task.space
+        if not particular and not any(wanted) and not datasets.from_source(task.dataset):
             continue
         try:
-            shape = datasets.load(suite.data(task)).shape
+            dataset = datasets.load(suite.data(task))
+            check_smoothing(dataset, space_of(task))
         except UsageError as error:
             yield Problem(str(error), join_path("tasks", index))
             continue
+        shape = dataset.shape
         if networks.REGISTRY.get(task.network).inputs == "image" and len(shape) == 1:
             yield Problem(
                 f"network {task.network!r} needs images of shape (channels, height, width), but data set "

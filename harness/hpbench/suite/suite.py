@@ -15,7 +15,7 @@ from hpbench.overrides import apply_overrides
 from hpbench.space import SearchSpace
 from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.strategies.factory import check_options
-from hpbench.suite.models import Budget, Limits, Name, SuiteStrategy, SuiteTask, Table, Validation
+from hpbench.suite.models import Budget, Final, Limits, Name, SuiteStrategy, SuiteTask, Table, Validation
 from hpbench.suite.plain import check_plain
 from hpbench.suite.problems import Problem, SuiteError, join_path, problems_of
 from hpbench.tasks import datasets, networks
@@ -50,11 +50,13 @@ class Suite(Table):
         clock: ``"measured"`` or ``"modelled"``; by default modelled for cohorts, else measured.
         compile: whether cohorts take compiled steps: ``"never"``, ``"always"``, or ``"auto"``, where the
             planned steps repay the compiling.
-        objective: what is minimised: validation ``"error"`` or ``"loss"`` (cross-entropy).
+        objective: what is minimised: validation ``"error"`` or ``"loss"`` (cross-entropy). For a
+            regression both are 1 - R².
         training_seeds: whether the trials of a repetition share their training stream.
         threads: threads of a training process.
         validation: how a configuration is validated.
         test_fraction: share of all examples that no strategy ever sees.
+        final: what is done with the incumbent of a finished run; None: nothing.
         limits: when a trial or a run is given up.
         tasks: what is optimised.
         strategies: what optimises.
@@ -74,6 +76,7 @@ class Suite(Table):
     threads: Threads = 1
     validation: Validation = Validation()
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    final: Final | None = None
     limits: Limits = Limits()
     tasks: Annotated[tuple[SuiteTask, ...], Field(max_length=1000, strict=False)]
     strategies: Annotated[tuple[SuiteStrategy, ...], Field(max_length=1000, strict=False)]
@@ -163,7 +166,8 @@ class Suite(Table):
             space=space_of(task),
             root_seed=self.root_seed,
             training_seeds=self.training_seeds,
-            validation_fraction=self.validation.fraction,
+            validation_fraction=self.validation.share(self.test_fraction),
+            folds=self.validation.folds,
             test_fraction=self.test_fraction,
             patience=task.patience,
             trainer=self.trainer,
@@ -174,15 +178,24 @@ class Suite(Table):
             shape=task.shape,
             subset=task.subset,
             folder=self._folder,
+            target_kind=task.target_kind,
         )
 
     def data(self, task: SuiteTask) -> DataSpec:
         """Return what ``task`` learns from, for ``hpbench.tasks.datasets.load``."""
-        return DataSpec(task.dataset, task.target, task.shape, task.subset, self.root_seed, self._folder)
+        return DataSpec(
+            task.dataset,
+            task.target,
+            task.shape,
+            task.subset,
+            self.root_seed,
+            self._folder,
+            task.target_kind,
+        )
 
     def budget_trials(self, task: SuiteTask | str) -> int | None:
         """Return how many full trainings of a task the budget allows; None for a budget in seconds."""
-        epochs = (self.task(task) if isinstance(task, str) else task).epochs
+        epochs = (self.task(task) if isinstance(task, str) else task).epochs * self.validation.trainings
         return self.budget.trials if self.budget.epochs is None else self.budget.epochs // epochs
 
     def resolved(self) -> dict[str, Any]:
@@ -264,11 +277,11 @@ def _size_problems(suite: Suite) -> Iterator[Problem]:
         yield Problem(
             f"tasks times strategies times repetitions must be at most {_MOST_RUNS} runs, got {runs}"
         )
-    kept = suite.validation.fraction + suite.test_fraction
-    if kept >= 1.0:
+    fraction = suite.validation.fraction
+    if fraction is not None and fraction + suite.test_fraction >= 1.0:
         yield Problem(
             "`validation.fraction` + `test_fraction` must be less than 1, so that something is left to train on, "
-            f"got {suite.validation.fraction!r} + {suite.test_fraction!r}",
+            f"got {fraction!r} + {suite.test_fraction!r}",
             "test_fraction",
         )
 
@@ -278,10 +291,12 @@ def _task_problems(suite: Suite, index: int) -> Iterator[Problem]:
     task = suite.tasks[index]
     if not datasets.is_known(task.dataset):
         yield Problem(str(datasets.unknown_data(task.dataset)), join_path("tasks", index, "dataset"))
-    if suite.budget.epochs is not None and suite.budget.epochs < task.epochs:
+    trainings = suite.validation.trainings
+    if suite.budget.epochs is not None and suite.budget.epochs < task.epochs * trainings:
+        times = f" for each of {trainings} folds" if trainings > 1 else ""
         yield Problem(
             f"`epochs` must be at most the budget's {suite.budget.epochs} epochs, so that one trial can be "
-            f"trained, got {task.epochs}",
+            f"trained, got {task.epochs}{times}",
             join_path("tasks", index, "epochs"),
         )
     if task.network not in networks.REGISTRY.names():

@@ -9,7 +9,7 @@ from typing import Literal
 
 from hpbench.errors import UsageError
 from hpbench.space import SearchSpace
-from hpbench.tasks.datasets import DataSpec
+from hpbench.tasks.datasets import DataSpec, TargetKind
 from hpbench.tasks.training.costs import StepCost
 from hpbench.trial import Evaluation, Request
 
@@ -29,7 +29,8 @@ class TaskSpec:
         root_seed: the suite's seed.
         training_seeds: ``"per_repetition"`` (all strategies search the same function) or
             ``"per_trial"``.
-        validation_fraction: share of all examples that is kept for validation, in (0, 1).
+        validation_fraction: share of all examples that a network is validated on, in (0, 1).
+        folds: of a cross-validation, at least 2; None: one part is held out for validation.
         test_fraction: share of all examples that no selection ever sees, in (0, 1).
         patience: stop a trial after this many epochs without a better validation error; None: never.
         trainer: ``"reference"`` or ``"cohort"``.
@@ -41,6 +42,8 @@ class TaskSpec:
         shape: read every input as an image of this shape.
         subset: take so many examples only.
         folder: where relative paths of data begin; empty: the working directory.
+        target_kind: whether the target holds classes or numbers, for data that do not say it
+            themselves.
     """
 
     name: str
@@ -62,11 +65,26 @@ class TaskSpec:
     shape: tuple[int, ...] | None = None
     subset: int | None = None
     folder: str = ""
+    target_kind: TargetKind | None = None
+    folds: int | None = None
+
+    @property
+    def trainings(self) -> int:
+        """Networks that one trial trains: one, or one for each fold."""
+        return self.folds or 1
 
     @property
     def data(self) -> DataSpec:
         """What the task learns from, for ``hpbench.tasks.datasets.load``."""
-        return DataSpec(self.dataset, self.target, self.shape, self.subset, self.root_seed, self.folder)
+        return DataSpec(
+            self.dataset,
+            self.target,
+            self.shape,
+            self.subset,
+            self.root_seed,
+            self.folder,
+            self.target_kind,
+        )
 
 
 class Task(ABC):
@@ -113,6 +131,22 @@ class Task(ABC):
             UsageError: the task knows no modelled clock.
         """
         raise UsageError(f'task {self.name!r} cannot measure trial {request.number}; set clock = "measured".')
+
+    def retrain(self, requests: Sequence[Request]) -> list[Evaluation]:
+        """Train configurations on training and validation part together, from scratch, and test them.
+
+        The answers hold status, epochs, test figures and message alone. A configuration gives the same
+        result whatever else is in ``requests``, bit for bit.
+
+        Args:
+            requests: their numbers are those of the fresh seeds, from 0; they have no parents.
+
+        Raises:
+            UsageError: the task cannot retrain.
+        """
+        raise UsageError(
+            f"task {self.name!r} cannot retrain {len(requests)} incumbents; leave `final` out of the suite."
+        )
 
     def close(self) -> None:
         """Release what the task holds on its device."""

@@ -9,18 +9,21 @@ from typing import Any, TypeVar
 import torch
 
 from hpbench.errors import UsageError
-from hpbench.seeding import Stream, training_stream
+from hpbench.seeding import Stream, retraining_stream, training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
 from hpbench.tasks.datasets.images import shape_hint
-from hpbench.tasks.datasets.splits import split
+from hpbench.tasks.datasets.splits import splits, whole
+from hpbench.tasks.networks.checks import check_smoothing
 from hpbench.tasks.training.calibration import Calibrator, retrain
 from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.compiled import CompiledTrainer
 from hpbench.tasks.training.costs import StepCost
 from hpbench.tasks.training.data import DeviceSplit
+from hpbench.tasks.training.folds import evaluation_of, fold_streams
 from hpbench.tasks.training.lanes import Advance, Lane
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
+from hpbench.tasks.training.retraining import Retrainer
 from hpbench.tasks.training.stacked import StackedTrainer
 from hpbench.trial import Evaluation, Request, RunKey, Status
 
@@ -28,10 +31,12 @@ __all__ = ["NetworkTask", "build_task"]
 
 
 State = TypeVar("State", ReferenceState, Lane)
+Kept = tuple[ReferenceState, ...] | tuple[Lane, ...]
+"""The training states of one trial, one for each of its networks."""
 
 
 class NetworkTask(Task):
-    """Networks of one family on one data set.
+    """Networks of one family on one data set: one for a trial, or one for each fold of a cross-validation.
 
     Args:
         spec: everything that decides what is computed.
@@ -48,12 +53,14 @@ class NetworkTask(Task):
         self.dataset = datasets.load(spec.data)
         self.family = networks.REGISTRY.get(spec.network)
         check_inputs(self.family, self.dataset)
+        check_smoothing(self.dataset, self.space)
         self.device = usable_device(spec.device)
         torch.set_num_threads(spec.threads)
         if self.device.type == "cuda":
             make_repeatable()
-        self._splits: dict[int, DeviceSplit] = {}
-        self._kept: dict[tuple[RunKey, int], ReferenceState | Lane] = {}
+        self._splits: dict[int, tuple[DeviceSplit, ...]] = {}
+        self._wholes: dict[int, DeviceSplit] = {}
+        self._kept: dict[tuple[RunKey, int], Kept] = {}
         self._calibrator: Calibrator | None = None
         self._trainer = ReferenceTrainer(
             self.family,
@@ -87,7 +94,7 @@ class NetworkTask(Task):
             message = str(error)
         self._recover_memory()
         if len(requests) == 1:
-            return [Evaluation(Status.OUT_OF_MEMORY, message=message)]
+            return [self._apart(self._cohorts, requests[0], message)]
         # Company changes no bits, so smaller cohorts give what the large one would have given.
         half = len(requests) // 2
         return [*self.evaluate(requests[:half]), *self.evaluate(requests[half:])]
@@ -104,8 +111,11 @@ class NetworkTask(Task):
     def measure(self, request: Request) -> float:
         """Return the seconds of one trial alone with the reference trainer; see ``Task.measure``."""
         self._calibration()  # which warms the process up
-        data, stream = self.data(request.run.repetition), self.stream(request)
-        return retrain(self._trainer, self.space.complete(request.config), data, stream, request.epochs)
+        config = self.space.complete(request.config)
+        return sum(
+            retrain(self._trainer, config, data, stream, request.epochs)
+            for data, stream in self._networks(request)
+        )
 
     def _calibration(self) -> Calibrator:
         """Return what calibrates this task, made when it is first needed."""
@@ -113,52 +123,114 @@ class NetworkTask(Task):
             self._calibrator = Calibrator(self._trainer, self.space, self.data(0))
         return self._calibrator
 
+    def retrain(self, requests: Sequence[Request]) -> list[Evaluation]:
+        """Train on everything but the test part, from scratch, and test; see ``Task.retrain``."""
+        retrainer = Retrainer(
+            self._trainer, self._cohorts, space=self.space, data=self._whole, stream=self._fresh
+        )
+        return retrainer.results(requests)
+
+    def _whole(self, repetition: int) -> DeviceSplit:
+        """Return training and validation part together, and the test part, on the device."""
+        if repetition not in self._wholes:
+            spec = self.spec
+            parts = whole(
+                self.dataset,
+                root_seed=spec.root_seed,
+                repetition=repetition,
+                test_fraction=spec.test_fraction,
+            )
+            self._wholes[repetition] = DeviceSplit.of(parts, self.device)
+        return self._wholes[repetition]
+
+    def _fresh(self, request: Request) -> Stream:
+        """Return the stream of a retraining."""
+        return retraining_stream(self.spec.root_seed, self.name, request.run.repetition, request.number)
+
     def close(self) -> None:
         """Drop every split and state."""
         self._kept.clear()
         self._splits.clear()
+        self._wholes.clear()
         self._calibrator = None
 
     def data(self, repetition: int) -> DeviceSplit:
-        """Return the split of a repetition, on the device."""
+        """Return the split of a repetition, on the device; of a cross-validation that of the first fold."""
+        return self.folds(repetition)[0]
+
+    def folds(self, repetition: int) -> tuple[DeviceSplit, ...]:
+        """Return the split of each network that a trial of this repetition trains, on the device."""
         if repetition not in self._splits:
-            parts = split(
+            parts = splits(
                 self.dataset,
                 root_seed=self.spec.root_seed,
                 repetition=repetition,
                 validation_fraction=self.spec.validation_fraction,
                 test_fraction=self.spec.test_fraction,
+                folds=self.spec.folds,
             )
-            self._splits[repetition] = DeviceSplit.of(parts, self.device)
+            self._splits[repetition] = tuple(DeviceSplit.of(part, self.device) for part in parts)
         return self._splits[repetition]
+
+    def _networks(self, request: Request) -> list[tuple[DeviceSplit, Stream]]:
+        """Return the split and the training stream of each network that a request trains."""
+        streams = fold_streams(self.stream(request), self.spec.trainings)
+        return list(zip(self.folds(request.run.repetition), streams, strict=True))
 
     def stream(self, request: Request) -> Stream:
         """Return the training stream of a request."""
         number = request.number if self.spec.training_seeds == "per_trial" else None
         return training_stream(self.spec.root_seed, self.name, request.run.repetition, number)
 
-    def _together(self, trainer: CohortTrainer[Any], requests: Sequence[Request]) -> list[Evaluation]:
-        """Return what the cohort trainer makes of all requests."""
-        work = []
-        for request in requests:
-            data, stream = self.data(request.run.repetition), self.stream(request)
-            config = self.space.complete(request.config)
-            if request.parent is None:
-                lane = trainer.start(config, data, stream)
-            else:
-                lane = trainer.continued(self._parent(request, Lane), config, data, stream)
-            work.append(Advance(lane, data, stream, request.epochs))
-        begun = [item.lane.epochs for item in work]
-        trainer.advance(work)
-        for request, item in zip(requests, work, strict=True):
+    def _together(
+        self, trainer: CohortTrainer[Any], requests: Sequence[Request], *, at_once: bool = True
+    ) -> list[Evaluation]:
+        """Return what the cohort trainer makes of all requests, their lanes together or one by one."""
+        work = [self._lanes(trainer, request) for request in requests]
+        begun = [max(item.lane.epochs for item in items) for items in work]
+        lanes = [item for items in work for item in items]
+        for company in [lanes] if at_once else [[item] for item in lanes]:
+            trainer.advance(company)
+        for request, items in zip(requests, work, strict=True):
             if request.keep:
-                self._kept[request.run, request.number] = item.lane
+                self._kept[request.run, request.number] = tuple(item.lane for item in items)
         return [
-            item.lane.outcome.evaluation(
-                epochs_from=epochs_from, train_seconds=0.0, evaluate_seconds=0.0, patience=self.spec.patience
+            evaluation_of(
+                [item.lane.outcome for item in items],
+                epochs_from=epochs_from,
+                train_seconds=0.0,
+                evaluate_seconds=0.0,
+                patience=self.spec.patience,
             )
-            for item, epochs_from in zip(work, begun, strict=True)
+            for items, epochs_from in zip(work, begun, strict=True)
         ]
+
+    def _lanes(self, trainer: CohortTrainer[Any], request: Request) -> list[Advance[Any]]:
+        """Return the work of one request: a lane for each of its networks."""
+        config = self.space.complete(request.config)
+        pairs = self._networks(request)
+        if request.parent is None:
+            lanes = [trainer.start(config, data, stream) for data, stream in pairs]
+        else:
+            parents = self._parent(request, Lane)
+            lanes = [
+                trainer.continued(parent, config, data, stream)
+                for parent, (data, stream) in zip(parents, pairs, strict=True)
+            ]
+        return [
+            Advance(lane, data, stream, request.epochs)
+            for lane, (data, stream) in zip(lanes, pairs, strict=True)
+        ]
+
+    def _apart(self, trainer: CohortTrainer[Any], request: Request, message: str) -> Evaluation:
+        """Return what becomes of a request that ran out of memory: its folds one by one, if it has several."""
+        if self.spec.trainings > 1:
+            try:
+                return self._together(trainer, [request], at_once=False)[0]
+            except torch.OutOfMemoryError as error:
+                message = str(error)
+            self._recover_memory()
+        return Evaluation(Status.OUT_OF_MEMORY, message=message)
 
     def _recover_memory(self) -> None:
         """Give memory back to the device, outside the except block whose traceback held the tensors."""
@@ -175,36 +247,44 @@ class NetworkTask(Task):
         self._recover_memory()
         return Evaluation(Status.OUT_OF_MEMORY, train_seconds=perf_counter() - begun, message=message)
 
-    def _parent(self, request: Request, kind: type[State]) -> State:
-        """Return the kept state that ``request`` continues.
+    def _parent(self, request: Request, kind: type[State]) -> tuple[State, ...]:
+        """Return the kept states that ``request`` continues, one for each network.
 
         Raises:
             UsageError: it is not there.
         """
         kept = self._kept.get((request.run, request.parent)) if request.parent is not None else None
-        if not isinstance(kept, kind):
+        states = tuple(state for state in kept or () if isinstance(state, kind))
+        if not states:
             raise UsageError(
                 f"trial {request.number} of {request.run} continues trial {request.parent}, whose training state "
                 "is not kept: it failed before it was trained, was asked for without `keep`, or was forgotten. "
                 "Continue a finished trial that was asked for with `keep = True`."
             )
-        return kept
+        return states
 
     def _train(self, request: Request) -> Evaluation:
-        data, stream = self.data(request.run.repetition), self.stream(request)
+        """Return what the reference trainer makes of one request, its folds one after another."""
         config = self.space.complete(request.config)
-        if request.parent is None:
-            state = self._trainer.start(config, data, stream)
-        else:
-            state = self._trainer.continued(self._parent(request, ReferenceState), config, data, stream)
-        epochs_from = state.epochs
-        train_seconds, evaluate_seconds = self._trainer.advance(state, data, stream, request.epochs)
+        pairs = self._networks(request)
+        parents = () if request.parent is None else self._parent(request, ReferenceState)
+        states: list[ReferenceState] = []
+        seconds: list[tuple[float, float]] = []
+        for fold, (data, stream) in enumerate(pairs):
+            if parents:
+                states.append(self._trainer.continued(parents[fold], config, data, stream))
+            else:
+                states.append(self._trainer.start(config, data, stream))
+        epochs_from = max(state.epochs for state in states)
+        for state, (data, stream) in zip(states, pairs, strict=True):
+            seconds.append(self._trainer.advance(state, data, stream, request.epochs))
         if request.keep:
-            self._kept[request.run, request.number] = state
-        return state.outcome.evaluation(
+            self._kept[request.run, request.number] = tuple(states)
+        return evaluation_of(
+            [state.outcome for state in states],
             epochs_from=epochs_from,
-            train_seconds=train_seconds,
-            evaluate_seconds=evaluate_seconds,
+            train_seconds=sum(train for train, _ in seconds),
+            evaluate_seconds=sum(evaluate for _, evaluate in seconds),
             patience=self.spec.patience,
         )
 

@@ -39,6 +39,7 @@ class TaskConformance:
         repetitions_differ: False for a task that computes the same in every repetition.
         numbers_matter: True if the trial's number seeds its training (``training_seeds = "per_trial"``).
         stops_early: True if a training may end before the epochs that were asked for.
+        regression: True for a task that predicts a number: nothing is counted, and the error is 1 - R².
         failing: a configuration whose training is sure to fail, if the author knows one.
         trials: how many configurations are tried: the default one and random ones.
     """
@@ -49,6 +50,7 @@ class TaskConformance:
     repetitions_differ: bool = True
     numbers_matter: bool = False
     stops_early: bool = False
+    regression: bool = False
     failing: Config | None = None
     trials: int = 3
 
@@ -135,8 +137,14 @@ class TaskConformance:
         assert answers[0] == answers[1], "results depend on a global generator"
 
     def test_answers_are_plain_and_survive_json(self) -> None:
-        """Built-in types alone, and no NaN or infinity: they are stored."""
+        """Built-in types alone, and no NaN or infinity: they are stored.
+
+        The last error of a regression that diverged is NaN, and stored as ``null``.
+        """
         for answer in self._all_answers():
+            if self.regression and answer.status is Status.DIVERGED:
+                assert not any(map(math.isnan, answer.curve[:-1])), f"{answer.curve} goes on after NaN"
+                continue
             plain = asdict(answer)
             for name, value in plain.items():
                 items = value if isinstance(value, tuple) else (value,)
@@ -147,11 +155,15 @@ class TaskConformance:
             assert Evaluation(**same) == answer, f"{answer!r} changes in JSON"
 
     def test_the_curve_has_one_error_for_each_epoch_added(self) -> None:
-        """Validation errors in [0, 1]; the result is that of one of the epochs."""
+        """Validation errors from 0, to 1 where examples are counted; the result is that of one of the epochs."""
+        most = math.inf if self.regression else 1.0
         for answer in self._all_answers():
             added = answer.epochs - answer.epochs_from
             assert len(answer.curve) == added, f"{added} epochs were added, the curve has {len(answer.curve)}"
-            assert all(0.0 <= error <= 1.0 for error in answer.curve), f"{answer.curve} leaves [0, 1]"
+            known = [error for error in answer.curve if not (self.regression and math.isnan(error))]
+            assert all(0.0 <= error <= most for error in known), f"{answer.curve} leaves [0, {most:g}]"
+            if self.regression and answer.status is Status.OK:
+                assert answer.val_loss in answer.curve, f"the error {answer.val_loss} is none of the curve's"
             if answer.status is Status.OK and answer.val_correct is not None and answer.val_total:
                 error = (answer.val_total - answer.val_correct) / answer.val_total
                 near = any(math.isclose(error, item, abs_tol=1e-9) for item in answer.curve)
@@ -161,6 +173,12 @@ class TaskConformance:
         """On validation and on test, and the totals are those of the repetition, not of the trial."""
         fine = [answer for answer in self._all_answers() if answer.status is Status.OK]
         assert fine, "not one configuration could be trained; widen or change the task's space"
+        if self.regression:
+            for answer in fine:
+                counted = (answer.val_correct, answer.val_total, answer.test_correct, answer.test_total)
+                assert counted == (None,) * 4, f"a regression counts no examples, got {counted}"
+                assert type(answer.val_loss) is float, f"`val_loss` must be a float, got {answer.val_loss!r}"
+            return
         for answer in fine:
             for correct, total in (
                 (answer.val_correct, answer.val_total),

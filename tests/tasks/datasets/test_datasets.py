@@ -14,10 +14,12 @@ from hpbench.errors import UsageError
 from hpbench.tasks import datasets
 from hpbench.tasks.datasets import Dataset
 
-# name: shape of one input, examples, classes
+# name: shape of one input, examples, classes (1: a number is predicted)
 EXPECTED = {
     "breast-cancer": ((30,), 569, 2),
+    "diabetes": ((10,), 442, 1),
     "digits": ((1, 8, 8), 1797, 10),
+    "friedman1": ((10,), 1000, 1),
     "iris": ((4,), 150, 3),
     "moons": ((2,), 1000, 2),
     "sparse": ((200,), 1000, 3),
@@ -25,7 +27,12 @@ EXPECTED = {
     "wine": ((13,), 178, 3),
 }
 
-FIRST_INPUTS = {"moons": [-1.1203, 0.3845], "sparse": [-0.633, 0.1108], "spirals": [-0.1071, -0.5081]}
+FIRST_INPUTS = {
+    "friedman1": [0.5221, 0.1365],
+    "moons": [-1.1203, 0.3845],
+    "sparse": [-0.633, 0.1108],
+    "spirals": [-0.1071, -0.5081],
+}
 
 GENERATED = tuple(FIRST_INPUTS)
 
@@ -49,8 +56,9 @@ def test_a_data_set_is_what_it_says(name: str) -> None:
     shape, size, classes = EXPECTED[name]
     assert (dataset.name, dataset.shape, len(dataset), dataset.n_classes) == (name, shape, size, classes)
     assert dataset.inputs.dtype == np.float32
-    assert dataset.targets.dtype == np.int64
-    assert np.bincount(dataset.targets).min() >= 3
+    assert dataset.regression == (classes == 1)
+    assert dataset.targets.dtype == (np.float64 if dataset.regression else np.int64)
+    assert np.bincount(dataset.strata).min() >= 3
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
@@ -110,6 +118,22 @@ def test_sparse_is_told_by_few_features() -> None:
     correlation = np.abs(np.corrcoef(dataset.inputs.T, one_hot.T)[:200, 200:]).max(axis=1)
     telling = int((correlation > 0.13).sum())
     assert 5 <= telling <= 12
+
+
+def test_friedmans_function_is_friedmans_but_for_noise_of_1() -> None:
+    dataset = datasets.load("friedman1")
+    x = dataset.inputs.astype(np.float64)
+    signal = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+    noise = dataset.targets - signal
+    assert abs(noise.mean()) < 0.1
+    assert noise.std() == pytest.approx(1.0, abs=0.07)
+    assert dataset.targets[:3].tolist() == [10.6102, 15.5267, 15.1057]
+
+
+def test_diabetes_holds_measurements_as_they_were_taken() -> None:
+    dataset = datasets.load("diabetes")
+    assert dataset.inputs[0, :3].tolist() == pytest.approx([59.0, 2.0, 32.1])
+    assert (dataset.targets.min(), dataset.targets.max()) == (25.0, 346.0)
 
 
 def test_digits_are_upright_images() -> None:

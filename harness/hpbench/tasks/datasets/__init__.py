@@ -6,7 +6,7 @@ from functools import cache
 
 from hpbench.errors import UsageError, unknown_name
 from hpbench.registry import Registry
-from hpbench.tasks.datasets.base import Dataset, DatasetLoader, DatasetSource, DataSpec
+from hpbench.tasks.datasets.base import Dataset, DatasetLoader, DatasetSource, DataSpec, TargetKind
 from hpbench.tasks.datasets.images import as_images
 from hpbench.tasks.datasets.subsets import subset
 
@@ -17,6 +17,7 @@ __all__ = [
     "Dataset",
     "DatasetLoader",
     "DatasetSource",
+    "TargetKind",
     "from_source",
     "is_known",
     "load",
@@ -31,7 +32,9 @@ REGISTRY: Registry[DatasetLoader] = Registry(
     "hpbench.datasets",
     {
         "breast-cancer": f"{_BUNDLED}:breast_cancer",
+        "diabetes": f"{_BUNDLED}:diabetes",
         "digits": f"{_BUNDLED}:digits",
+        "friedman1": f"{_GENERATED}:friedman1",
         "iris": f"{_BUNDLED}:iris",
         "moons": f"{_GENERATED}:moons",
         "sparse": f"{_GENERATED}:sparse",
@@ -76,7 +79,7 @@ def load(wanted: str | DataSpec) -> Dataset:
 
     Raises:
         UsageError: nobody knows the name (the message gives the nearest one), what was loaded cannot
-            be used, or ``target``, ``shape`` or ``subset`` do not fit it.
+            be used, or ``target``, ``target_kind``, ``shape`` or ``subset`` do not fit it.
     """
     if isinstance(wanted, str):
         return load(DataSpec(wanted))
@@ -86,10 +89,12 @@ def load(wanted: str | DataSpec) -> Dataset:
         found = SOURCES.get(wanted.name.partition(":")[0])(wanted)
     elif wanted.name not in REGISTRY.names():
         raise unknown_data(wanted.name)
-    elif wanted.target is not None:
+    elif (
+        given := next((key for key in ("target", "target_kind") if getattr(wanted, key)), None)
+    ) is not None:
         raise UsageError(
-            f"`target` must be left out for data set {wanted.name!r}, which knows what is to be predicted, "
-            f"got {wanted.target!r}. It is for 'file:' and 'openml:'."
+            f"`{given}` must be left out for data set {wanted.name!r}, which knows what is to be predicted, "
+            f"got {getattr(wanted, given)!r}. It is for 'file:' and 'openml:'."
         )
     else:
         found = REGISTRY.get(wanted.name)()

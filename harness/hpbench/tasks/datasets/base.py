@@ -7,14 +7,20 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hpbench.errors import UsageError
 
-__all__ = ["Column", "DataSpec", "Dataset", "DatasetLoader", "DatasetSource"]
+__all__ = ["Column", "DataSpec", "Dataset", "DatasetLoader", "DatasetSource", "TargetKind", "Targets"]
+
+TargetKind = Literal["classification", "regression"]
+"""What a column to predict holds: classes, or a number that is to be met as nearly as possible."""
+
+Targets = NDArray[np.int64] | NDArray[np.float64]
+"""Classes or numbers, shape ``(n,)``."""
 
 _MOST_VALUES = 2**31
 """Numbers that the inputs may have once they are encoded: 8 GiB."""
@@ -34,6 +40,8 @@ class DataSpec:
         subset: take so many examples only, every class with its share.
         root_seed: the suite's seed, which decides the examples of the subset.
         folder: where relative paths begin; empty: the working directory.
+        target_kind: whether the target holds classes or numbers, for data that do not say it
+            themselves; None: classes.
     """
 
     name: str
@@ -42,6 +50,12 @@ class DataSpec:
     subset: int | None = None
     root_seed: int = 0
     folder: str = ""
+    target_kind: TargetKind | None = None
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is to be predicted."""
+        return self.target_kind == "regression"
 
     @property
     def rest(self) -> str:
@@ -74,18 +88,18 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples and their classes, as they come: neither split nor standardised.
+    """Examples and their classes or numbers, as they come: neither split nor standardised.
 
     The arrays are read-only, because one data set serves every trial of a process. Build it with
-    :meth:`of`, which converts, checks and computes the checksum.
+    :meth:`of` or :meth:`of_numbers`, which convert, check and compute the checksum.
 
     Attributes:
         name: what a suite calls it; part of the key of the split's stream.
         inputs: float32, C-contiguous, shape ``(n, features)`` or ``(n, channels, height, width)``;
             with ``columns``, shape ``(n, len(columns))``: numbers and places of categories, NaN where a
             value is missing.
-        targets: int64, shape ``(n,)``, each in ``[0, n_classes)``.
-        n_classes: number of classes.
+        targets: shape ``(n,)``; int64, each in ``[0, n_classes)``, or for regression float64.
+        n_classes: number of classes; 1 for regression, whose networks have one output.
         checksum: SHA-256, hexadecimal, over the bytes of inputs and targets (little-endian) and the
             columns.
         columns: what the columns of a table hold, where some are categories or have missing values;
@@ -96,7 +110,7 @@ class Dataset:
 
     name: str
     inputs: NDArray[np.float32]
-    targets: NDArray[np.int64]
+    targets: Targets
     n_classes: int
     checksum: str
     columns: tuple[Column, ...] = ()
@@ -125,14 +139,7 @@ class Dataset:
         Raises:
             UsageError: the shapes do not fit, an input is not finite, or a target is no class.
         """
-        with np.errstate(over="ignore"):  # what becomes infinite is refused below
-            x = np.array(inputs, dtype=np.float32, order="C")
-        raw = np.asarray(targets)
-        _check_shapes(name, x.shape, raw.shape)
-        if not columns and not np.isfinite(x).all():
-            raise UsageError(f"inputs of data set {name!r} must be finite, got NaN or infinity.")
-        if columns:
-            _check_columns(name, x, columns)
+        x, raw = _examples(name, inputs, targets, columns)
         if not np.issubdtype(raw.dtype, np.integer):
             raise UsageError(f"targets of data set {name!r} must be whole numbers, got {raw.dtype}.")
         y = np.array(raw, dtype=np.int64, order="C")
@@ -145,11 +152,40 @@ class Dataset:
         return cls._frozen(name, x, y, classes, tuple(columns))
 
     @classmethod
+    def of_numbers(
+        cls, name: str, inputs: ArrayLike, targets: ArrayLike, *, columns: Sequence[Column] = ()
+    ) -> Dataset:
+        """Return the data set of a regression: a number is to be predicted for each example.
+
+        Args:
+            name: what a suite calls it.
+            inputs: as of :meth:`of`.
+            targets: numbers, shape ``(n,)``.
+            columns: as of :meth:`of`.
+
+        Raises:
+            UsageError: the shapes do not fit, an input or a target is not finite, or all targets are equal.
+        """
+        x, raw = _examples(name, inputs, targets, columns)
+        y = np.array(raw, dtype=np.float64, order="C")
+        large = ~(np.abs(y) <= np.finfo(np.float32).max)
+        if large.any():
+            raise UsageError(
+                f"targets of data set {name!r} must be finite numbers below 3.4e38, got {y[large.argmax()]!r} for "
+                f"example {int(large.argmax()) + 1}."
+            )
+        if y.min() == y.max():
+            raise UsageError(
+                f"targets of data set {name!r} must differ from one another, all {len(y)} are {y[0]:g}."
+            )
+        return cls._frozen(name, x, y, 1, tuple(columns))
+
+    @classmethod
     def _frozen(
         cls,
         name: str,
         inputs: NDArray[np.float32],
-        targets: NDArray[np.int64],
+        targets: Targets,
         n_classes: int,
         columns: tuple[Column, ...],
     ) -> Dataset:
@@ -173,6 +209,16 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is to be predicted, not a class."""
+        return self.n_classes == 1
+
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """The groups of which every part of a split gets its share, shape ``(n,)``: the classes, or one for all."""
+        return np.zeros(len(self), dtype=np.int64) if self.regression else self.targets.astype(np.int64)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -200,6 +246,21 @@ DatasetSource = Callable[[DataSpec], Dataset]
 The source heeds ``rest``, ``target`` and ``folder``; ``shape`` (which it may heed) and ``subset`` are
 applied to what it returns.
 """
+
+
+def _examples(
+    name: str, inputs: ArrayLike, targets: ArrayLike, columns: Sequence[Column]
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Return inputs that are checked and the targets as they are."""
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        x = np.array(inputs, dtype=np.float32, order="C")
+    raw = np.asarray(targets)
+    _check_shapes(name, x.shape, raw.shape)
+    if not columns and not np.isfinite(x).all():
+        raise UsageError(f"inputs of data set {name!r} must be finite, got NaN or infinity.")
+    if columns:
+        _check_columns(name, x, columns)
+    return x, raw
 
 
 def _check_shapes(name: str, inputs: tuple[int, ...], targets: tuple[int, ...]) -> None:
@@ -232,12 +293,10 @@ def _check_columns(name: str, inputs: NDArray[np.float32], columns: Sequence[Col
         )
 
 
-def _checksum(
-    inputs: NDArray[np.float32], targets: NDArray[np.int64], columns: tuple[Column, ...] = ()
-) -> str:
+def _checksum(inputs: NDArray[np.float32], targets: Targets, columns: tuple[Column, ...] = ()) -> str:
     """Return the SHA-256 over both arrays as little-endian bytes, and over the columns if there are any."""
     digest = hashlib.sha256(inputs.astype("<f4", copy=False).tobytes())
-    digest.update(targets.astype("<i8", copy=False).tobytes())
+    digest.update(targets.astype("<i8" if targets.dtype.kind == "i" else "<f8", copy=False).tobytes())
     if columns:
         digest.update(json.dumps([[column.name, column.categories] for column in columns]).encode("ascii"))
     return digest.hexdigest()

@@ -2,14 +2,15 @@
 
 References:
     Fisher (1936) for iris; Aeberhard, Coomans & de Vel (1992) for wine; Street, Wolberg &
-    Mangasarian (1993) for breast cancer; Alpaydin & Kaynak (1998) for digits.
+    Mangasarian (1993) for breast cancer; Alpaydin & Kaynak (1998) for digits; Efron, Hastie,
+    Johnstone & Tibshirani (2004) for diabetes.
 """
 
 from __future__ import annotations
 
 from hpbench.tasks.datasets.base import Dataset
 
-__all__ = ["breast_cancer", "digits", "iris", "wine"]
+__all__ = ["breast_cancer", "diabetes", "digits", "iris", "wine"]
 
 
 def digits() -> Dataset:
@@ -26,6 +27,14 @@ def breast_cancer() -> Dataset:
 
     bunch = load_breast_cancer()
     return Dataset.of("breast-cancer", bunch.data, bunch.target)
+
+
+def diabetes() -> Dataset:
+    """Return 442 patients with 10 measurements; the disease's progression after a year is to be predicted."""
+    from sklearn.datasets import load_diabetes  # noqa: PLC0415 - scikit-learn is slow to import
+
+    bunch = load_diabetes(scaled=False)
+    return Dataset.of_numbers("diabetes", bunch.data, bunch.target)
 
 
 def wine() -> Dataset:

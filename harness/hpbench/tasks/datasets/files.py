@@ -49,9 +49,16 @@ def _loaded(wanted: DataSpec) -> Dataset:
     origin = {"source": "file", "file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
     kind = path.suffix.lower()
     if kind == _ARRAYS:
-        return dataset_of_npz(name, content, target=wanted.target, shape=wanted.shape, origin=origin)
+        return dataset_of_npz(
+            name,
+            content,
+            target=wanted.target,
+            shape=wanted.shape,
+            origin=origin,
+            regression=wanted.regression,
+        )
     table = _TABLES[kind](content, target=wanted.target)
-    return dataset_of(name, table, target=wanted.target or "", origin=origin)
+    return dataset_of(name, table, target=wanted.target or "", origin=origin, regression=wanted.regression)
 
 
 def _endings() -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpbench.seeding import Stream
 from hpbench.tasks.datasets.base import Dataset
 
-__all__ = ["moons", "sparse", "spirals"]
+__all__ = ["friedman1", "moons", "sparse", "spirals"]
 
 _DECIMALS = 4
 
@@ -65,6 +65,22 @@ def sparse() -> Dataset:
     scores = signal @ weights + products
     targets = np.argmax(2.0 * scores + rng.gumbel(size=scores.shape), axis=1)
     return _dataset("sparse", inputs, targets)
+
+
+def friedman1() -> Dataset:
+    """Return 1,000 points with 10 uniform features, of which 5 make the number to be predicted.
+
+    ``10 sin(pi x1 x2) + 20 (x3 - 1/2)^2 + 10 x4 + 5 x5`` with Gaussian noise of standard deviation 1. The
+    noise is about 1 of a variance of 24, so the best possible R² is about 0.96.
+
+    References:
+        Friedman (1991), "Multivariate adaptive regression splines", eq. 61.
+    """
+    rng, n, features = _rng("friedman1"), 1000, 10
+    x = np.round(rng.uniform(size=(n, features)), _DECIMALS)
+    signal = 10.0 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20.0 * (x[:, 2] - 0.5) ** 2
+    targets = signal + 10.0 * x[:, 3] + 5.0 * x[:, 4] + rng.normal(size=n)
+    return Dataset.of_numbers("friedman1", x, np.round(targets, _DECIMALS))
 
 
 def _rng(name: str) -> Generator:

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from hpbench.errors import UsageError
 from hpbench.tasks.datasets.base import Column, Dataset
 from hpbench.tasks.datasets.images import channels_first
-from hpbench.tasks.datasets.tables import check_header, classes_of_numbers, classes_of_texts, shown
+from hpbench.tasks.datasets.tables import (
+    check_header,
+    classes_of_numbers,
+    classes_of_texts,
+    numbers_of,
+    shown,
+)
 
 __all__ = ["dataset_of_npz"]
 
@@ -33,13 +39,14 @@ def dataset_of_npz(
     target: str | None,
     shape: tuple[int, ...] | None,
     origin: Mapping[str, Any],
+    regression: bool = False,
 ) -> Dataset:
     """Return the data set in an NPZ file of two arrays: ``target`` and the inputs.
 
     Inputs are vectors ``(n, features)``, in which NaN is a missing value, or images: ``(n, height,
     width)``, ``(n, channels, height, width)`` or ``(n, height, width, channels)``, see
-    :func:`hpbench.tasks.datasets.images.channels_first`. Targets are whole numbers or texts, ``(n,)``
-    or ``(n, 1)``.
+    :func:`hpbench.tasks.datasets.images.channels_first`. Targets are whole numbers or texts (any
+    numbers for a regression), ``(n,)`` or ``(n, 1)``.
 
     Args:
         name: what the data set is called.
@@ -47,6 +54,7 @@ def dataset_of_npz(
         target: the name of the array to predict.
         shape: the shape of an image that the user gave, or None.
         origin: where it comes from.
+        regression: whether the targets are numbers to be predicted, not classes.
 
     Raises:
         UsageError: it is no such file, or an array holds something else than numbers or text.
@@ -65,15 +73,21 @@ def dataset_of_npz(
             f"inputs {shown(key)} and targets {shown(target)} must have the same first axis, got the shapes "
             f"{arrays[key].shape} and {arrays[target].shape}."
         )
+    texts: list[str] = []
     if labels.dtype.kind == "U":
-        texts, codes = np.unique(labels, return_inverse=True)
-        names, targets = classes_of_texts(target, texts.tolist(), codes.astype(np.float64))
+        unique, places = np.unique(labels, return_inverse=True)
+        texts, values = unique.tolist(), places.astype(np.float64)
     else:
-        names, targets = classes_of_numbers(target, labels.astype(np.float64))
+        values = labels.astype(np.float64)
     gaps = inputs.ndim == 2 and inputs.dtype.kind == "f" and bool(np.isnan(inputs).any())  # noqa: PLR2004
     columns = [Column(f"{key}[{place}]") for place in range(inputs.shape[1])] if gaps else []
+    about = {**origin, "target": target}
+    if regression:
+        numbers = numbers_of(target, texts, values)
+        return replace(Dataset.of_numbers(name, inputs, numbers, columns=columns), origin=about)
+    names, targets = classes_of_texts(target, texts, values) if texts else classes_of_numbers(target, values)
     made = Dataset.of(name, inputs, targets, n_classes=len(names), columns=columns)
-    return replace(made, class_names=names, origin={**origin, "target": target})
+    return replace(made, class_names=names, origin=about)
 
 
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
@@ -134,7 +148,7 @@ def _labels(target: str, values: NDArray[Any]) -> NDArray[Any]:
         values = values[:, 0]
     if values.ndim != 1 or not len(values) or values.dtype.kind not in "biufU":
         raise UsageError(
-            f"targets {shown(target)} must be whole numbers or texts of shape (n,), got {values.dtype} of shape "
+            f"targets {shown(target)} must be numbers or texts of shape (n,), got {values.dtype} of shape "
             f"{values.shape}."
         )
     return values

@@ -248,7 +248,7 @@ def _dataset(wanted: DataSpec, bunch: Any) -> Dataset:
     check_header(names, target=target)
     made = [_column(label, bunch.frame.iloc[:, place]) for place, label in enumerate(names)]
     table = Table([column for column, _ in made], [values for _, values in made])
-    return dataset_of(name, table, target=target or "", origin=origin)
+    return dataset_of(name, table, target=target or "", origin=origin, regression=wanted.regression)
 
 
 def _column(name: str, series: Any) -> tuple[Column, NDArray[np.float64]]:

@@ -18,7 +18,8 @@ _LEAST = 3
 def subset(dataset: Dataset, size: int, *, root_seed: int) -> Dataset:
     """Return ``size`` examples of ``dataset`` in their old order, equal for every repetition and strategy.
 
-    Every class gets its share, at least three examples or all that it has. A class's examples of a
+    Every class gets its share, at least three examples or all that it has; of a regression any
+    examples are taken. A class's examples of a
     small subset are among those of a larger one.
 
     Args:
@@ -29,18 +30,20 @@ def subset(dataset: Dataset, size: int, *, root_seed: int) -> Dataset:
     Raises:
         UsageError: there are fewer examples, or fewer than three of each class would be left.
     """
-    counts = np.bincount(dataset.targets, minlength=dataset.n_classes)
+    strata = dataset.strata
+    counts = np.bincount(strata, minlength=dataset.n_classes)
     least = np.minimum(counts, _LEAST)
     if not int(least.sum()) <= size <= len(dataset):
+        each = "" if dataset.regression else " for each class"
         raise UsageError(
-            f"`subset` must be at least {least.sum()} ({_LEAST} examples for each class) and at most the "
+            f"`subset` must be at least {least.sum()} ({_LEAST} examples{each}) and at most the "
             f"{len(dataset)} examples of data set {dataset.name!r}, got {size}."
         )
     given = _shares(counts, least, size)
     stream = Stream((root_seed, dataset.name, "subset"))
     chosen = []
     for label in range(dataset.n_classes):
-        members = np.flatnonzero(dataset.targets == label)
+        members = np.flatnonzero(strata == label)
         chosen.append(stream.child(label).generator().permutation(members)[: given[label]])
     return dataset.take(np.sort(np.concatenate(chosen)))
 

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from hpbench.errors import UsageError, did_you_mean
 from hpbench.tasks.datasets.base import Column, Dataset
 
-__all__ = ["Table", "check_header", "classes_of_numbers", "classes_of_texts", "dataset_of", "shown"]
+__all__ = [
+    "Table",
+    "check_header",
+    "classes_of_numbers",
+    "classes_of_texts",
+    "dataset_of",
+    "numbers_of",
+    "shown",
+]
 
 _MOST_CLASSES = 1000
 _MOST_CATEGORIES = 256
@@ -80,26 +88,64 @@ def check_header(names: Sequence[str], *, target: str | None) -> None:
         raise UsageError(f"a table must have a column besides the target {shown(target)}, it has none.")
 
 
-def dataset_of(name: str, table: Table, *, target: str, origin: Mapping[str, Any]) -> Dataset:
+def dataset_of(
+    name: str, table: Table, *, target: str, origin: Mapping[str, Any], regression: bool = False
+) -> Dataset:
     """Return the data set in which the column ``target`` is predicted from the others.
+
+    Args:
+        name: what the data set is called.
+        table: all columns.
+        target: the name of one of them.
+        origin: where it comes from.
+        regression: whether the target holds numbers to be predicted, not classes.
 
     Raises:
         UsageError: a column cannot be used; the message says which, why and what to do.
     """
     place = [column.name for column in table.columns].index(target)
     goal, values = table.columns[place], table.values[place]
-    if goal.categories:
-        names, targets = classes_of_texts(target, goal.categories, values)
-    else:
-        names, targets = classes_of_numbers(target, values)
     rest = [number for number in range(len(table.columns)) if number != place]
     for number in rest:
         _check_column(table.columns[number], table.values[number])
     columns = [table.columns[number] for number in rest]
     inputs = np.stack([table.values[number] for number in rest], axis=1)
     plain = not any(column.categories for column in columns) and not np.isnan(inputs).any()
-    found = Dataset.of(name, inputs, targets, n_classes=len(names), columns=() if plain else columns)
-    return replace(found, class_names=names, origin={**origin, "target": target})
+    kept = () if plain else columns
+    about = {**origin, "target": target}
+    if regression:
+        numbers = numbers_of(target, goal.categories, values)
+        return replace(Dataset.of_numbers(name, inputs, numbers, columns=kept), origin=about)
+    if goal.categories:
+        names, targets = classes_of_texts(target, goal.categories, values)
+    else:
+        names, targets = classes_of_numbers(target, values)
+    found = Dataset.of(name, inputs, targets, n_classes=len(names), columns=kept)
+    return replace(found, class_names=names, origin=about)
+
+
+def numbers_of(target: str, categories: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the numbers that a regression is to predict, shape ``(n,)``.
+
+    Args:
+        target: the column's name, for messages.
+        categories: the texts that the column holds, each a number; empty for a column of numbers.
+        values: numbers, or places among the texts, shape ``(n,)``.
+
+    Raises:
+        UsageError: a value is missing or is no number.
+    """
+    _check_present(target, values)
+    if not categories:
+        return values
+    numbers = _as_numbers(categories)
+    if numbers is None:
+        broken = next(text for text in categories if _as_numbers([text]) is None)
+        raise UsageError(
+            f"target column {shown(target)} must hold numbers where `target_kind` is 'regression', got {shown(broken)}; "
+            "leave `target_kind` out if it holds classes, or choose another target."
+        )
+    return numbers[values.astype(np.int64)]
 
 
 def classes_of_numbers(target: str, values: NDArray[np.float64]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -117,7 +163,8 @@ def classes_of_numbers(target: str, values: NDArray[np.float64]) -> tuple[tuple[
     if broken.any():
         raise UsageError(
             f"target column {shown(target)} must hold classes (text or whole numbers), got the number "
-            f"{values[broken.argmax()]:g}; choose another target, or group its values."
+            f"{values[broken.argmax()]:g}; choose another target, group its values, or set "
+            "`target_kind` to 'regression' to predict the number."
         )
     found, targets = np.unique(values.astype(np.int64), return_inverse=True)
     return _named(target, [str(value) for value in found.tolist()], targets)
@@ -160,7 +207,8 @@ def _named(
     if len(names) > _MOST_CLASSES:
         raise UsageError(
             f"target column {shown(target)} must have at most {_MOST_CLASSES} classes, got {len(names)} different "
-            "values; choose another target, or group its values."
+            "values; choose another target, group its values, or set `target_kind` to 'regression' if they are numbers "
+            "to be predicted."
         )
     return tuple(names), targets.astype(np.int64).reshape(-1)
 

@@ -40,7 +40,8 @@ class NetworkFamily:
         name: what suites call it.
         space: the hyperparameters that may be searched, with ranges, constants and defaults.
         build: ``(config, input_shape, n_classes) -> nn.Module``; the module maps inputs of shape
-            ``(batch, *input_shape)`` to logits of shape ``(batch, n_classes)``.
+            ``(batch, *input_shape)`` to logits of shape ``(batch, n_classes)``; of a regression, with
+            ``n_classes = 1``, the one output is the prediction.
             Its initial weights come from torch's generator, which is seeded for it; whatever else it
             draws, it draws by ``hpbench.tasks.networks.layers.Dropout``.
         citation: where the architecture and its defaults come from, if anywhere.

@@ -84,18 +84,19 @@ class Calibrator:
         """Return the seconds of one step.
 
         A block is an epoch of the reference trainer on the first few batches, with everything that an
-        epoch does once; a single example is scored after it, which is not counted.
+        epoch does once; an example or two are scored after it, which is not counted.
         """
         data, batch = self._data, state.recipe.batch_size
+        val, test = _few(data.val_targets), _few(data.test_targets)
         count = min(_STEPS, data.n_train // batch)
         few = replace(
             data,
             train_inputs=data.train_inputs[: count * batch],
             train_targets=data.train_targets[: count * batch],
-            val_inputs=data.val_inputs[:1],
-            val_targets=data.val_targets[:1],
-            test_inputs=data.test_inputs[:1],
-            test_targets=data.test_targets[:1],
+            val_inputs=data.val_inputs[val],
+            val_targets=data.val_targets[val],
+            test_inputs=data.test_inputs[test],
+            test_targets=data.test_targets[test],
         )
 
         def block() -> float:
@@ -116,6 +117,11 @@ class Calibrator:
         begun = perf_counter()
         score(module, inputs, targets)
         return perf_counter() - begun
+
+
+def _few(targets: Tensor) -> list[int]:
+    """Return the places of the fewest examples that have a score: one, or two different numbers."""
+    return [int(targets.argmin()), int(targets.argmax())] if targets.is_floating_point() else [0]
 
 
 def _typical(block: Callable[[], float]) -> float:

@@ -21,7 +21,10 @@ _IMAGES = 4
 
 @dataclass(frozen=True)
 class DeviceSplit:
-    """A standardised split as tensors: inputs float32 ``(n, *shape)``, targets int64 ``(n,)``."""
+    """A standardised split as tensors: inputs float32 ``(n, *shape)``, targets ``(n,)``.
+
+    Targets are int64 for classes, float32 for the numbers of a regression.
+    """
 
     train_inputs: Tensor
     train_targets: Tensor

@@ -28,7 +28,7 @@ class EpochFeed:
     Args:
         active: the lanes, of one signature; each at its own epoch.
         shape: of one example as the network takes it.
-        n_classes: logits.
+        n_classes: logits; 1 for a regression.
         full_epochs: the full fidelity, over which schedules run.
         n_dropouts: dropout layers of the network.
 
@@ -62,7 +62,7 @@ class EpochFeed:
         self.activation = torch.tensor([ACTIVATIONS[name] for name in names], device=self.device)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Yield inputs ``(K, rows, *shape)``, targets ``(K, rows, classes)``, coefficients and seeds."""
+        """Yield inputs ``(K, rows, *shape)``, targets as a step takes them, coefficients and seeds."""
         numbers = len(self.active) * self.rows * int(np.prod(self.shape))
         block = max(1, BLOCK_NUMBERS // numbers)
         for begin in range(0, self.steps, block):
@@ -76,25 +76,33 @@ class EpochFeed:
         """Return the batches of steps ``begin`` to ``end``: ``(steps, K, rows, ...)`` each.
 
         A target is the weight of each class's log-probability in the loss: the smoothed one-hot row,
-        divided by the examples of a batch.
+        divided by the examples of a batch. For a regression it is the number and the weight of its
+        squared error.
         """
         lanes, count, batch = len(self.active), end - begin, self.batch
         make = torch.empty if self.rows == batch else torch.zeros
         inputs = make(count, lanes, self.rows, *self.shape, device=self.device)
-        targets = make(count, lanes, self.rows, self.n_classes, device=self.device)
-        one_hot = torch.eye(self.n_classes, device=self.device)
+        targets = make(count, lanes, self.rows, max(2, self.n_classes), device=self.device)
         ready: dict[int, tuple[Tensor, Tensor]] = {}
         for place, (item, order) in enumerate(zip(self.active, self._orders, strict=True)):
             if id(order) not in ready:
                 examples = order[begin:end].to(self.device)
                 gathered = item.data.train_inputs[examples].reshape(count, batch, *self.shape)
-                ready[id(order)] = gathered, one_hot[item.data.train_targets[examples]]
+                ready[id(order)] = gathered, self._goals(item.data.train_targets[examples])
             inputs[:, place, :batch], targets[:, place, :batch] = ready[id(order)]
+        if self.n_classes == 1:
+            return inputs, targets
         smoothing = [item.lane.recipe.label_smoothing for item in self.active]
         share = torch.tensor(smoothing, device=self.device)[:, None, None]
         weighted = targets[:, :, :batch]
         weighted.mul_((1 - share) / batch).add_(share / (self.n_classes * batch))
         return inputs, targets
+
+    def _goals(self, targets: Tensor) -> Tensor:
+        """Return one-hot rows for classes, ``(..., classes)``; for numbers the number and its weight, ``(..., 2)``."""
+        if self.n_classes > 1:
+            return torch.eye(self.n_classes, device=self.device)[targets]
+        return torch.stack([targets, torch.full_like(targets, 1.0 / self.batch)], dim=-1)
 
     def _batch_orders(self) -> list[Tensor]:
         """Return each lane's batch order, the very same tensor for lanes that share stream and epoch."""

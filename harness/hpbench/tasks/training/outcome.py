@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from hpbench.trial import Evaluation, Status
 
-__all__ = ["Outcome", "Scores"]
+__all__ = ["Outcome", "Scores", "unexplained"]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Integer counts and the mean cross-entropy in nats on one part; a loss of None is not finite."""
+    """How a network does on one part; a loss of None is not finite.
 
-    correct: int
-    total: int
+    Attributes:
+        correct: correctly classified examples; None for a regression, which counts none.
+        total: examples; None for a regression.
+        loss: the mean cross-entropy in nats; for a regression the share of the targets' variance that
+            is not explained, 1 - R².
+    """
+
+    correct: int | None
+    total: int | None
     loss: float | None
 
     @property
     def error(self) -> float:
-        """Share of wrongly classified examples, in [0, 1]."""
+        """Share of wrongly classified examples, in [0, 1]; for a regression 1 - R², NaN if it is not finite."""
+        if self.correct is None or self.total is None:
+            return math.nan if self.loss is None else self.loss
         return (self.total - self.correct) / self.total
+
+
+def unexplained(squares: float, targets: Tensor) -> float | None:
+    """Return 1 - R²: the squared errors by the squared deviations of the targets from their mean.
+
+    It is 0 for a perfect prediction, 1 for that of the mean, and more for a worse one; None if it is
+    not finite.
+
+    Args:
+        squares: sum of the squared errors on a part.
+        targets: the numbers to be predicted there, float32, shape ``(n,)``, not all equal.
+    """
+    numbers = targets.double()
+    share = squares / float(((numbers - numbers.mean()) ** 2).sum())
+    return share if math.isfinite(share) else None
 
 
 @dataclass
@@ -53,7 +80,7 @@ class Outcome:
         if scores.loss is None:
             self.diverged = True
             return False
-        if self.best is None or scores.correct > self.best.correct:
+        if self.best is None or scores.error < self.best.error:
             self.best, self.best_epoch = scores, len(self.curve)
             return True
         return False

@@ -21,7 +21,7 @@ from hpbench.tasks.networks.base import NetworkFamily, Shape
 from hpbench.tasks.networks.layers import Dropout
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.lanes import require_same_shape, true_shapes
-from hpbench.tasks.training.outcome import Outcome, Scores
+from hpbench.tasks.training.outcome import Outcome, Scores, unexplained
 from hpbench.tasks.training.randomness import (
     batch_order,
     dropout_key,
@@ -154,10 +154,7 @@ class ReferenceTrainer:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * factors[step]
             optimizer.zero_grad(set_to_none=True)
-            logits = module(data.train_inputs[examples])
-            loss = functional.cross_entropy(
-                logits, data.train_targets[examples], label_smoothing=recipe.label_smoothing
-            )
+            loss = _loss(module(data.train_inputs[examples]), data.train_targets[examples], recipe)
             if recipe.l1 > 0.0:
                 loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in weights]).sum()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -188,12 +185,25 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return optimizer
 
 
+def _loss(outputs: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+    """Return the mean cross-entropy of logits, or the mean squared error of the one output of a regression."""
+    if targets.is_floating_point():
+        return functional.mse_loss(outputs[:, 0], targets)
+    return functional.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
+
+
 @torch.no_grad()
 def score(module: nn.Module, inputs: Tensor, targets: Tensor) -> Scores:
-    """Return counts and mean cross-entropy (nats) of ``module`` on a whole part, shape ``(n, ...)``."""
+    """Return counts and mean cross-entropy (nats) of ``module`` on a whole part, shape ``(n, ...)``.
+
+    Of a regression, whose targets are floats, the share of the variance that is not explained.
+    """
     if module.training:
         module.eval()
     logits = module(inputs)
+    if targets.is_floating_point():
+        squares = float((logits[:, 0].double() - targets.double()).square().sum())
+        return Scores(None, None, unexplained(squares, targets))
     loss = float(functional.cross_entropy(logits, targets))
     correct = int((logits.argmax(dim=1) == targets).sum())
     return Scores(correct, len(targets), loss if math.isfinite(loss) else None)

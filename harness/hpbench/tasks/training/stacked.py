@@ -135,9 +135,9 @@ class StackedTrainer(CohortTrainer[StackedLane]):
 
     def advance(self, work: Sequence[Advance[StackedLane]]) -> None:
         """Train every lane until its epoch; lanes of equal signature share steps, in any company alike."""
-        groups: dict[str, list[Advance[StackedLane]]] = {}
-        for item in work:
-            groups.setdefault(item.lane.signature, []).append(item)
+        groups: dict[tuple[str, int], list[Advance[StackedLane]]] = {}
+        for item in work:  # folds may differ by one example, and then by a step
+            groups.setdefault((item.lane.signature, item.data.n_train), []).append(item)
         for members in sorted(groups.values(), key=self._work, reverse=True):
             most = self.lanes_at_most(members[0].lane)
             for first in range(0, len(members), most):
@@ -178,7 +178,7 @@ class StackedTrainer(CohortTrainer[StackedLane]):
         odd = self.family.inputs != "flat" or any(1 in shape for shape in layout.shapes.values())
         if odd or self.device.type != "cpu":
             # A recording takes sizes of 1, and those of maps, for constants; a captured step needs none.
-            return step_function(layout)
+            return step_function(layout, regression=self.n_classes == 1)
         sizes = (*self.family.buckets, "batch_size")
         fixed = tuple(lane.config[name] for name in self.family.shaping if name not in sizes)
         key = (self.family.build, fixed)

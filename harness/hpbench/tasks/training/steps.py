@@ -35,12 +35,13 @@ Step = Callable[..., object]
 """Changes ``p``, ``m`` and ``v`` in place. Arguments, in order (K lanes, batch B, n numbers a row):
 
 p, m, v: ``(K, n)``; penalised: ``(n,)``; inputs: ``(K, B, *input_shape)``; targets: ``(K, B, classes)``,
-by which the logarithms of the predicted probabilities are weighted in the loss; coefficients: ``(K, N_COEFFICIENTS)``; activation: ``(K, 6)``; seeds: int32
+by which the logarithms of the predicted probabilities are weighted in the loss, or for a regression
+``(K, B, 2)``, each number with the weight of its squared error; coefficients: ``(K, N_COEFFICIENTS)``; activation: ``(K, 6)``; seeds: int32
 ``(K, dropout layers)``; one tensor of each parameter's padded shape, whose values are not read; the
 counters of each dropout layer."""
 
 
-def step_function(layout: Layout) -> Step:
+def step_function(layout: Layout, *, regression: bool = False) -> Step:
     """Return the step of ``layout``'s network, not yet recorded."""
     names, count = list(layout.shapes), len(layout.shapes)
 
@@ -58,6 +59,9 @@ def step_function(layout: Layout) -> Step:
         for name, seed, counter in zip(layout.dropouts, seeds, counters, strict=True):
             tensors |= {f"{name}.rate": rate, f"{name}.seed": seed, f"{name}.counters": counter}
         logits = functional_call(layout.module, tensors, (inputs,))
+        if regression:
+            weighted: Tensor = (logits[..., 0] - targets[..., 0]).square() * targets[..., 1]
+            return weighted.sum()
         return -(torch.log_softmax(logits, -1) * targets).sum()
 
     def step(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import r2_score
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -58,7 +59,11 @@ def gradients(
     seeds = torch.arange(17, 17 + len(layers), dtype=torch.int32)
     for layer, seed in zip(layers, seeds, strict=True):
         layer.seed = seed
-    functional.cross_entropy(module(inputs), targets, label_smoothing=smoothing).backward()
+    outputs = module(inputs)
+    if targets.is_floating_point():
+        functional.mse_loss(outputs[:, 0], targets).backward()
+    else:
+        functional.cross_entropy(outputs, targets, label_smoothing=smoothing).backward()
     row = packed(program, module)
     p, (m, v) = row.clone(), torch.zeros(2, program.size)
     coefficients = step_coefficients(PLAIN, first=0, count=1, total=1, moments=0).astype(np.float32)
@@ -79,8 +84,14 @@ def gradients(
 
 
 def check(module: nn.Module, shape: Shape, batch: int, classes: int, **options: float) -> None:
-    """Check the library's gradients of every parameter, and that what pads them has none."""
-    targets = torch.randint(classes, (batch,), generator=torch.Generator().manual_seed(1))
+    """Check the library's gradients of every parameter, and that what pads them has none.
+
+    One class is a regression: its targets are numbers.
+    """
+    generator = torch.Generator().manual_seed(1)
+    targets = torch.randint(classes, (batch,), generator=generator)
+    if classes == 1:
+        targets = torch.randn(batch, generator=generator)
     found, wanted, rest, program = gradients(module, shape, batch, targets, **options)
     assert found.keys() == wanted.keys()
     for name, value in found.items():
@@ -119,6 +130,29 @@ def test_dense_networks_of_any_size_have_the_gradients_of_autograd(
         layers += [nn.Linear(fan_in, fan_out), Activation(activation), Dropout(rate)]
     module = network([*layers, nn.Linear(sizes[-1], classes)])
     check(module, (sizes[0],), batch, classes, rate=rate, smoothing=0.1)
+
+
+@needs_compiler
+@settings(max_examples=40)
+@given(
+    st.lists(st.integers(1, 70), min_size=1, max_size=3),
+    st.integers(1, 37),
+    st.sampled_from(["relu", "tanh", "gelu", "silu"]),
+    st.sampled_from([0.0, 0.3]),
+)
+def test_regressions_of_any_size_have_the_gradients_of_autograd(
+    sizes: list[int], batch: int, activation: str, rate: float
+) -> None:
+    layers: list[nn.Module] = [nn.Flatten()]
+    for fan_in, fan_out in itertools.pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), Activation(activation), Dropout(rate)]
+    check(network([*layers, nn.Linear(sizes[-1], 1)]), (sizes[0],), batch, 1, rate=rate)
+
+
+@needs_compiler
+def test_a_convolutional_regression_has_the_gradients_of_autograd() -> None:
+    layers = [Convolution(2, 5), Activation("relu"), MaxPool(), nn.Flatten(), nn.Linear(5 * 3 * 2, 1)]
+    check(network(layers), (2, 6, 4), 7, 1)
 
 
 @needs_compiler
@@ -264,6 +298,32 @@ def test_scores_are_those_of_torch() -> None:
     logits = module(inputs)
     assert (found.correct, found.total) == (int((logits.argmax(1) == targets).sum()), 21)
     assert found.loss == pytest.approx(float(functional.cross_entropy(logits, targets).detach()), rel=1e-5)
+
+
+@needs_compiler
+def test_scores_of_a_regression_are_1_less_scikit_learns_r2() -> None:
+    module = network([nn.Flatten(), nn.Linear(5, 9), Activation("gelu"), nn.Linear(9, 1)])
+    program = program_of(module, followed(module), (5,), 8)
+    inputs, rows = inputs_of((5,), 21)
+    targets = torch.randn(21, generator=torch.Generator().manual_seed(2)) + 3.0
+    found = library().score(program, Workspace(), p=packed(program, module), inputs=rows, targets=targets)
+    expected = 1.0 - r2_score(targets.numpy(), module(inputs)[:, 0].detach().numpy())
+    assert (found.correct, found.total) == (None, None)
+    assert found.loss == pytest.approx(expected, rel=1e-5)
+    assert expected > 1.0
+
+
+@needs_compiler
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_regression_that_is_not_finite_has_no_loss(value: float) -> None:
+    module = network([nn.Flatten(), nn.Linear(4, 1)])
+    module[1].bias.data[0] = value  # type: ignore[index, union-attr, operator]
+    program = program_of(module, followed(module), (4,), 8)
+    _, rows = inputs_of((4,), 10)
+    targets = torch.arange(10, dtype=torch.float32)
+    found = library().score(program, Workspace(), p=packed(program, module), inputs=rows, targets=targets)
+    assert found.loss is None
+    assert math.isnan(found.error)
 
 
 @needs_compiler

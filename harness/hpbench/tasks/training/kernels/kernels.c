@@ -951,6 +951,12 @@ static void loss_back(const float *logits, const int64_t *targets, int64_t batch
     }
 }
 
+/* Write into `dy` the gradient of the mean squared error of the one output. */
+static void squares_back(const float *outputs, const float *targets, int64_t batch, int64_t stored, float *dy) {
+    memset(dy, 0, batch * stored * sizeof *dy);
+    for (int64_t b = 0; b < batch; b++) dy[b * stored] = 2.0f * (outputs[b * stored] - targets[b]) / (float)batch;
+}
+
 /* The same order as _NAMES in updates.py. */
 typedef struct {
     float decay, rate, coupled, l1, keep_m, add_m, keep_v, add_v, use_m, use_g, bias_v, adaptive, plain, dropout;
@@ -987,7 +993,7 @@ typedef struct {
     int64_t n_segments;
     int64_t features;        /* of an example */
     int64_t logits;          /* offset of the last value */
-    int64_t classes, stored; /* true and stored numbers of a row of logits */
+    int64_t classes, stored; /* true and stored numbers of a row of logits; one class: a regression */
     int64_t scratch_size;
     float *values, *grads, *scratch, *turned, *spare, *g;
 } network;
@@ -997,23 +1003,26 @@ static pass pass_of(const network *n, const float *p, int64_t batch) {
                   batch, 0.0f, 0};
 }
 
-/* Take `steps` steps. inputs (examples, features), targets (examples), order (steps, batch),
+/* Take `steps` steps. inputs (examples, features), targets (examples; floats for a regression), order (steps, batch),
  * coefficients (steps), seeds (steps, dropouts). */
-void hpbench_train(const network *n, float *p, float *m, float *v, const float *inputs, const int64_t *targets,
+void hpbench_train(const network *n, float *p, float *m, float *v, const float *inputs, const void *targets,
                    const int64_t *order, int64_t steps, int64_t batch, const coefficients *all,
-                   const int32_t *seeds, int64_t dropouts, float smoothing, int64_t *batch_targets) {
+                   const int32_t *seeds, int64_t dropouts, float smoothing, void *batch_targets) {
+    const int regression = n->classes == 1;
     pass s = pass_of(n, p, batch);
     memset(n->scratch, 0, n->scratch_size * sizeof *n->scratch);
     for (int64_t step = 0; step < steps; step++, order += batch) {
         for (int64_t b = 0; b < batch; b++) {
             memcpy(n->values + b * n->features, inputs + order[b] * n->features, n->features * sizeof *inputs);
-            batch_targets[b] = targets[order[b]];
+            if (regression) ((float *)batch_targets)[b] = ((const float *)targets)[order[b]];
+            else ((int64_t *)batch_targets)[b] = ((const int64_t *)targets)[order[b]];
         }
         s.rate = all[step].dropout;
         s.seeds = seeds + step * dropouts;
         forward(&s);
-        loss_back(n->values + n->logits, batch_targets, batch, n->classes, n->stored, smoothing,
-                  n->grads + n->logits);
+        float *outputs = n->values + n->logits, *dy = n->grads + n->logits;
+        if (regression) squares_back(outputs, batch_targets, batch, n->stored, dy);
+        else loss_back(outputs, batch_targets, batch, n->classes, n->stored, smoothing, dy);
         backward(&s, n->spare);
         for (int64_t i = 0; i < n->n_segments; i++) {
             const int64_t *segment = n->segments + 3 * i, begin = segment[0];
@@ -1024,8 +1033,9 @@ void hpbench_train(const network *n, float *p, float *m, float *v, const float *
 }
 
 /* Score `examples` examples, at most `batch` at a time; return how many are right, and write the sum of
- * their cross-entropies (nats). The largest logit decides, the first of equals, not-a-number above all. */
-int64_t hpbench_score(const network *n, const float *p, const float *inputs, const int64_t *targets,
+ * their cross-entropies (nats), for a regression that of the squared errors. The largest logit decides, the first of
+ * equals, not-a-number above all. */
+int64_t hpbench_score(const network *n, const float *p, const float *inputs, const void *targets,
                       int64_t examples, int64_t batch, double *loss) {
     int64_t right = 0;
     *loss = 0.0;
@@ -1037,6 +1047,12 @@ int64_t hpbench_score(const network *n, const float *p, const float *inputs, con
         forward(&s);
         for (int64_t b = 0; b < count; b++) {
             const float *logits = n->values + n->logits + b * n->stored;
+            if (n->classes == 1) {
+                const double off = (double)logits[0] - (double)((const float *)targets)[begin + b];
+                *loss += off * off;
+                continue;
+            }
+            const int64_t target = ((const int64_t *)targets)[begin + b];
             int64_t best = 0;
             for (int64_t j = 1; j < n->classes; j++) {
                 const int above = logits[j] > logits[best] || (logits[j] != logits[j] && logits[best] == logits[best]);
@@ -1044,8 +1060,8 @@ int64_t hpbench_score(const network *n, const float *p, const float *inputs, con
             }
             float sum = 0.0f;
             for (int64_t j = 0; j < n->classes; j++) sum += expf(logits[j] - logits[best]);
-            *loss += logf(sum) + logits[best] - logits[targets[begin + b]];
-            right += best == targets[begin + b];
+            *loss += logf(sum) + logits[best] - logits[target];
+            right += best == target;
         }
     }
     return right;

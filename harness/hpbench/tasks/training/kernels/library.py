@@ -22,7 +22,7 @@ from hpbench.environment import find_compiler
 from hpbench.errors import UsageError
 from hpbench.files import cache_folder
 from hpbench.tasks.training.kernels.program import Program
-from hpbench.tasks.training.outcome import Scores
+from hpbench.tasks.training.outcome import Scores, unexplained
 
 __all__ = ["Library", "Workspace", "library"]
 
@@ -199,7 +199,8 @@ class Library:
             program: of the network and the batch size.
             workspace: of this thread.
             state: parameters and both moments, float32, shape ``(program.size,)``; changed in place.
-            examples: inputs float32 ``(n, program.features)`` and targets int64 ``(n,)``.
+            examples: inputs float32 ``(n, program.features)`` and targets ``(n,)``: int64, or float32 for a
+                regression, whose program has one output.
             order: examples of each step, int64, shape ``(steps, batch)``.
             coefficients: of each step, float32, shape ``(steps, N_COEFFICIENTS)``.
             seeds: of each dropout layer at each step, int32, shape ``(steps, n_dropouts)``.
@@ -215,14 +216,14 @@ class Library:
     def score(
         self, program: Program, workspace: Workspace, *, p: Tensor, inputs: Tensor, targets: Tensor
     ) -> Scores:
-        """Return counts and mean cross-entropy (nats) on a whole part.
+        """Return counts and mean cross-entropy (nats) on a whole part, or the share not explained of a regression.
 
         Args:
             program: of the network.
             workspace: of this thread.
             p: parameters, float32, shape ``(program.size,)``.
             inputs: float32, shape ``(n, program.features)``.
-            targets: int64, shape ``(n,)``.
+            targets: int64, or float32 for a regression, shape ``(n,)``.
         """
         loss = ctypes.c_double()
         network = workspace.network(program)
@@ -230,5 +231,7 @@ class Library:
             ctypes.addressof(network), p.data_ptr(), inputs.data_ptr(), targets.data_ptr(), len(targets),
             program.batch, ctypes.addressof(loss),
         )  # fmt: skip
+        if targets.is_floating_point():
+            return Scores(None, None, unexplained(loss.value, targets))
         mean = loss.value / len(targets)
         return Scores(correct, len(targets), mean if abs(mean) < float("inf") else None)

@@ -71,7 +71,7 @@ class Program:
         size: numbers of a row.
         batch: examples at most.
         features: numbers of an example.
-        n_classes: logits.
+        n_classes: logits; 1 for a regression.
         stored: numbers of a row of logits.
         logits: offset of the last value.
         n_dropouts: dropout layers.

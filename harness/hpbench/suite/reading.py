@@ -159,7 +159,7 @@ def _input_problems(suite: Suite) -> Iterator[Problem]:
     Only a network that is particular about its inputs makes the data be loaded here.
     """
     for index, task in enumerate(suite.tasks):
-        if networks.REGISTRY.get(task.network).inputs != "image":
+        if task.function is not None or networks.REGISTRY.get(task.network).inputs != "image":
             continue
         shape = datasets.load(task.dataset).shape
         if len(shape) == 1:

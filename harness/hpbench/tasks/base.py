@@ -21,8 +21,8 @@ class TaskSpec:
 
     Attributes:
         name: the task's name in the suite; part of the key of its training stream.
-        dataset: a data set's name, such as ``"digits"``.
-        network: a network family's name, such as ``"mlp"``.
+        dataset: a data set's name, such as ``"digits"``; empty for a function.
+        network: a network family's name, such as ``"mlp"``; empty for a function.
         epochs: the full fidelity.
         space: the family's search space as the suite's ``[tasks.space]`` table changed it.
         root_seed: the suite's seed.
@@ -36,6 +36,8 @@ class TaskSpec:
         compiled: whether cohorts train with compiled steps; decided once in a study.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; ``"auto"`` is resolved before.
         threads: intra-operation threads of the training process.
+        function: the name of a function or of a task of others, such as ``"branin"``; None for a network on a
+            data set.
     """
 
     name: str
@@ -53,6 +55,7 @@ class TaskSpec:
     compiled: bool = False
     device: str = "cpu"
     threads: int = 1
+    function: str | None = None
 
 
 class Task(ABC):

@@ -21,7 +21,7 @@ from hpbench.tasks.training.lanes import Advance, Lane
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
 from hpbench.trial import Evaluation, Request, RunKey, Status
 
-__all__ = ["NetworkTask", "build_task"]
+__all__ = ["NetworkTask"]
 
 
 State = TypeVar("State", ReferenceState, Lane)
@@ -244,8 +244,3 @@ def make_repeatable() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
-
-
-def build_task(spec: TaskSpec) -> Task:
-    """Return the task that ``spec`` describes; called inside the process that trains."""
-    return NetworkTask(spec)

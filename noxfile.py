@@ -60,6 +60,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs, env=ONE_THREAD)
 
 
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Run the tests of the strategies with every library that has an adapter, installed as the extra ``peers``."""
+    session.install("-c", CONSTRAINTS, ".[peers]", *group("tests"))
+    session.run("pytest", "tests/strategies", *session.posargs, env=ONE_THREAD)
+
+
 @nox.session(python="3.11")
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest version of every direct dependency, on the oldest Python.
@@ -69,7 +76,7 @@ def minimums(session: nox.Session) -> None:
     old releases deprecate in each other is not an error here.
     """
     project = PYPROJECT["project"]
-    extras = [item for extra in project["optional-dependencies"].values() for item in extra]
+    extras = project["optional-dependencies"]["parquet"]
     direct = [item for item in [*project["dependencies"], *extras] if not item.startswith("torch>=")]
     session.install(".", *map(lowest, direct), constrained("torch"), *group("tests"))
     quiet = ("-W", "default::DeprecationWarning", "-W", "default::FutureWarning")

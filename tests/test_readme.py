@@ -145,7 +145,10 @@ def project() -> dict[str, list[str]]:
     """Return the requirements of pyproject.toml: the core, extras and groups."""
     content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found = {"core": content["project"]["dependencies"]}
-    return found | content["project"]["optional-dependencies"] | content["dependency-groups"]
+    extras = content["project"]["optional-dependencies"]
+    peers = extras.pop("peers")
+    assert peers == [f"hpbench[{','.join(sorted(set(extras) - {'parquet'}))}]"]
+    return found | extras | content["dependency-groups"]
 
 
 def test_constraints_pin_every_requirement_exactly_and_nothing_else_of_the_machine() -> None:

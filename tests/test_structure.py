@@ -65,6 +65,9 @@ APART = {
 
 HOMES = {
     "click": {"cli"},
+    "hyperopt": {"strategies"},
+    "nevergrad": {"strategies"},
+    "optuna": {"strategies"},
     "rich": {"cli"},
     "matplotlib": {"analysis"},
     "pandas": {"analysis"},
@@ -243,6 +246,9 @@ HEAVY = {
     "sklearn",
     "skopt",
     "scipy",
+    "hyperopt",
+    "nevergrad",
+    "optuna",
     "numpy",
     "pydantic",
     "rich",
@@ -258,7 +264,17 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
 
 def test_listing_trains_and_draws_nothing() -> None:
     code = "from hpbench.cli import run_program\nrun_program(['list', 'strategies'])\nrun_program(['list', 'networks'])"
-    assert not loaded_by(code) & {"torch", "matplotlib", "seaborn", "pandas", "skopt", "sklearn"}
+    assert not loaded_by(code) & {
+        "torch",
+        "matplotlib",
+        "seaborn",
+        "pandas",
+        "skopt",
+        "sklearn",
+        "hyperopt",
+        "nevergrad",
+        "optuna",
+    }
 
 
 def test_the_process_that_runs_a_study_does_not_load_torch() -> None:

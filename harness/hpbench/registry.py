@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from hpbench.errors import UsageError, unknown_name
+from hpbench.errors import MissingExtraError, UsageError, unknown_name
 
-__all__ = ["Registry"]
+__all__ = ["Extra", "Registry"]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An optional extra of this package, and what it brings.
+
+    Attributes:
+        name: as in ``pip install 'hpbench[name]'``.
+        modules: the top-level modules that must be there; they are looked for, never imported.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the modules that are not installed."""
+        return tuple(module for module in self.modules if not _installed(module))
 
 
 @dataclass
@@ -25,11 +44,15 @@ class Registry(Generic[T]):
         kind: the noun for messages, such as ``"strategy"``.
         group: the entry-point group, such as ``"hpbench.strategies"``.
         builtin: name → ``"module:attribute"``.
+        extras: module of ours, as in ``builtin`` → the extra without which it cannot work.
+        left_out: name → why this package does not ship what bears it.
     """
 
     kind: str
     group: str
     builtin: dict[str, str]
+    extras: Mapping[str, Extra] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     _added: dict[str, T] = field(default_factory=dict)
 
     def names(self) -> list[str]:
@@ -41,13 +64,17 @@ class Registry(Generic[T]):
         """Return the object called ``name``.
 
         Raises:
-            UsageError: nobody knows the name (the message gives the nearest one), or the module
-                behind it cannot be imported.
+            MissingExtraError: the extra that brings the library behind the name is not installed.
+            UsageError: nobody knows the name (the message gives the nearest one), it was left out (the
+                message says why), or the module behind it cannot be imported.
         """
         if name in self._added:
             return self._added[name]
         if name in self.builtin:
             module, _, attribute = self.builtin[name].partition(":")
+            extra = self.extra_of(name)
+            if extra is not None and extra.missing():
+                raise MissingExtraError(f"{self.kind} {name!r}", extra.name)
             found: T = getattr(importlib.import_module(module), attribute)
             return found
         for point in entry_points(group=self.group, name=name):
@@ -59,7 +86,15 @@ class Registry(Generic[T]):
                 )
                 raise UsageError(message) from error
             return loaded
+        if name in self.left_out:
+            raise UsageError(f"{self.kind} {name!r} was left out: {self.left_out[name]}.")
         raise unknown_name(self.kind, name, self.names())
+
+    def extra_of(self, name: str) -> Extra | None:
+        """Return the extra that the built-in ``name`` needs, installed or not; None if it needs none."""
+        if name in self._added or name not in self.builtin:
+            return None
+        return self.extras.get(self.builtin[name].partition(":")[0])
 
     def add(self, name: str, item: T) -> None:
         """Register ``item`` under ``name``; how a ``--plugin`` file brings in its own code.
@@ -75,3 +110,11 @@ class Registry(Generic[T]):
     def reset(self) -> None:
         """Forget what was added; for tests."""
         self._added.clear()
+
+
+def _installed(module: str) -> bool:
+    """Return whether a top-level module can be found; it is not imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

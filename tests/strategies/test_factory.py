@@ -18,6 +18,12 @@ from hpbench.testing.strategy_kit import SPACES
 from hpbench.trial import Proposal, Trial
 
 
+def usable() -> list[str]:
+    """Return the built-in names whose extra is installed or not needed."""
+    extras = {name: REGISTRY.extra_of(name) for name in REGISTRY.builtin}
+    return sorted(name for name, extra in extras.items() if extra is None or not extra.missing())
+
+
 class OpenEnded(Strategy):
     """A plug-in that takes any option, and one that must be given."""
 
@@ -58,14 +64,14 @@ def build(name: str, **options: Any) -> Strategy:
     return create(name, SPACES["mixed"], full_epochs=3, seed=1, budget_trials=12, options=options)
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY.builtin))
+@pytest.mark.parametrize("name", usable())
 def test_every_built_in_strategy_is_built_by_name(name: str) -> None:
     proposal = build(name).ask()
     assert proposal is not None
     SPACES["mixed"].check(proposal.config)
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY.builtin))
+@pytest.mark.parametrize("name", usable())
 def test_resolved_options_can_be_stored_and_given_back(name: str) -> None:
     options = resolved_options(name, {})
     assert json.loads(json.dumps(options)) == options
@@ -135,8 +141,9 @@ def test_describing_and_checking_imports_no_heavy_library() -> None:
     code = (
         "import sys; from hpbench.strategies.factory import describe_options, resolved_options; "
         "from hpbench.strategies import REGISTRY; "
-        "[resolved_options(name, {}) for name in REGISTRY.names()]; "
-        "print(sorted({'torch', 'sklearn', 'skopt', 'matplotlib', 'scipy'} & set(sys.modules)))"
+        f"[resolved_options(name, {{}}) for name in {usable()}]; "
+        "heavy = {'torch', 'sklearn', 'skopt', 'matplotlib', 'scipy', 'optuna', 'hyperopt', 'nevergrad'}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

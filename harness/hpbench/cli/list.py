@@ -41,11 +41,11 @@ def list_(kind: str, *, as_json: bool, plugins: tuple[Path, ...]) -> None:
 
 
 def strategies() -> list[Entry]:
-    """Return every strategy: name, summary, the library behind it and its capabilities.
+    """Return every strategy: name, summary, the library behind it, its capabilities, a missing extra.
 
     A strategy whose library is missing is listed with what would install it.
     """
-    from hpbench.errors import UsageError
+    from hpbench.errors import MissingExtraError, UsageError
     from hpbench.strategies import REGISTRY
 
     entries: list[Entry] = []
@@ -53,7 +53,9 @@ def strategies() -> list[Entry]:
         try:
             found = REGISTRY.get(name)
         except UsageError as error:
-            entries.append({"name": name, "summary": str(error), "library": None, "capabilities": None})
+            missing = error.extra if isinstance(error, MissingExtraError) else None
+            entry = {"name": name, "summary": str(error), "library": None, "capabilities": None}
+            entries.append({**entry, "missing_extra": missing})
             continue
         entries.append(
             {
@@ -61,6 +63,7 @@ def strategies() -> list[Entry]:
                 "summary": first_sentence(found.__doc__),
                 "library": found.library,
                 "capabilities": sorted(str(item) for item in found.capabilities),
+                "missing_extra": None,
             }
         )
     return entries

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, final
 
 from hpbench.errors import UsageError, unknown_name
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
+from hpbench.strategies.adapting import check_searchable, completed, plain, searched
 from hpbench.strategies.base import Strategy
 from hpbench.trial import Proposal, Trial, Value
 
@@ -89,7 +90,7 @@ class SkoptStrategy(Strategy):
         avoid_duplicates: bool = True,
     ) -> None:
         super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
-        self._free = [parameter for parameter in space.parameters if not _single(parameter)]
+        self._free = searched(space)
         options = {
             "n_initial_points": n_initial_points,
             "initial_point_generator": initial_point_generator,
@@ -114,15 +115,8 @@ class SkoptStrategy(Strategy):
             warnings.filterwarnings("ignore", "The objective has been evaluated at", UserWarning)
             point = self._optimizer.ask()
         self._points.append(point)
-        suggested = dict(zip((item.name for item in self._free), point, strict=True))
-        return Proposal(
-            {
-                item.name: _value(item, suggested[item.name])
-                if item.name in suggested
-                else item.from_unit(0.5)
-                for item in self.space.parameters
-            }
-        )
+        pairs = zip(self._free, point, strict=True)
+        return Proposal(completed(self.space, {item.name: _value(item, value) for item, value in pairs}))
 
     def tell(self, trial: Trial) -> None:
         """Tell the library; a failed trial as the worst objective so far."""
@@ -142,14 +136,7 @@ class SkoptStrategy(Strategy):
 
     def _check(self, options: dict[str, Any]) -> None:
         """Raise where the library would fail late or ignore an option without a word."""
-        if self.space.conditional:
-            raise UsageError(
-                f"strategy {self.name!r} cannot search a space with conditions: it lacks CONDITIONAL."
-            )
-        if not self._free:
-            raise UsageError(
-                f"strategy {self.name!r} needs a hyperparameter with two or more values, got none."
-            )
+        check_searchable(self.name, type(self), self.space)
         if options["n_initial_points"] < 1:
             raise UsageError(
                 f"`n_initial_points >= 1` must hold for strategy {self.name!r}, "
@@ -216,11 +203,6 @@ class BoostedTreesStrategy(SkoptStrategy):
         return quantile_trees(self.seed, n_jobs)
 
 
-def _single(parameter: Parameter) -> bool:
-    """Return whether ``parameter`` can have one value only."""
-    return parameter.low == parameter.high if isinstance(parameter, Float) else parameter.n_values == 1
-
-
 def _dimension(parameter: Parameter) -> Any:
     """Return the library's dimension for ``parameter``."""
     from skopt import space  # noqa: PLC0415 - slow to import
@@ -237,10 +219,6 @@ def _dimension(parameter: Parameter) -> Any:
 
 def _value(parameter: Parameter, suggested: Any) -> Value:
     """Return what the library suggests (``np.int64``, ``np.str_``, …) as a plain value of the space."""
-    if isinstance(parameter, Categorical):
-        if parameter.ordered:
-            return parameter.choices[int(suggested)]
+    if isinstance(parameter, Categorical) and not parameter.ordered:
         return {repr(choice): choice for choice in parameter.choices}[str(suggested)]
-    if isinstance(parameter, Float):
-        return min(max(float(suggested), float(parameter.low)), float(parameter.high))
-    return int(suggested)
+    return plain(parameter, suggested)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+from hpbench.strategies.isolation import PrivateGenerators
+from hpbench.testing import global_generators
+
+
+def draws() -> tuple[float, float, float]:
+    return random.random(), float(np.random.random()), float(torch.rand(()))
+
+
+def test_outside_nothing_is_read_or_changed_and_inside_the_stream_goes_on() -> None:
+    with global_generators.preserved():
+        streams = []
+        for outer_seed in (1, 2):
+            global_generators.seed_all(outer_seed)
+            before = global_generators.fingerprint()
+            private = PrivateGenerators(7)
+            stream = []
+            for _ in range(3):
+                with private:
+                    stream.append(draws())
+                assert global_generators.fingerprint() == before
+            streams.append(stream)
+        assert streams[0] == streams[1]
+        assert len(set(streams[0])) == 3
+        with PrivateGenerators(8):
+            assert draws() not in streams[0]
+
+
+def test_an_error_inside_puts_the_global_generators_back() -> None:
+    with global_generators.preserved():
+        before = global_generators.fingerprint()
+        try:
+            with PrivateGenerators(1):
+                draws()
+                raise LookupError
+        except LookupError:
+            pass
+        assert global_generators.fingerprint() == before

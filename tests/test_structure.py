@@ -64,6 +64,13 @@ APART = {
 """What a unit must not import although it lies below or beside it."""
 
 HOMES = {
+    "ConfigSpace": {"strategies"},
+    "botorch": {"strategies"},
+    "gpytorch": {"strategies"},
+    "linear_operator": {"strategies"},
+    "pymoo": {"strategies"},
+    "ray": {"strategies"},
+    "smac": {"strategies"},
     "click": {"cli"},
     "hyperopt": {"strategies"},
     "nevergrad": {"strategies"},
@@ -79,11 +86,19 @@ HOMES = {
     "sklearn": {"strategies", "tasks"},
     "sqlite3": {"schema", "store"},
     "tomllib": {"suite"},
-    "torch": {"tasks", "testing"},
+    "torch": {"strategies", "tasks", "testing"},
 }
 """Libraries that are the business of a few units alone."""
 
-DISTRIBUTIONS = {"pydantic_core": "pydantic", "skopt": "scikit-optimize", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {
+    "pydantic_core": "pydantic",
+    "skopt": "scikit-optimize",
+    "sklearn": "scikit-learn",
+    "ConfigSpace": "smac",
+    "gpytorch": "botorch",
+    "linear_operator": "botorch",
+}
+"""Import name → the declared distribution that is it, or that brings it."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [path.relative_to(PACKAGE).as_posix() for path in MODULES]
 
@@ -239,6 +254,11 @@ def loaded_by(code: str) -> set[str]:
 
 
 HEAVY = {
+    "ConfigSpace",
+    "botorch",
+    "pymoo",
+    "ray",
+    "smac",
     "torch",
     "matplotlib",
     "seaborn",
@@ -265,6 +285,11 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
 def test_listing_trains_and_draws_nothing() -> None:
     code = "from hpbench.cli import run_program\nrun_program(['list', 'strategies'])\nrun_program(['list', 'networks'])"
     assert not loaded_by(code) & {
+        "ConfigSpace",
+        "botorch",
+        "pymoo",
+        "ray",
+        "smac",
         "torch",
         "matplotlib",
         "seaborn",

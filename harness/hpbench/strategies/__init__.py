@@ -8,26 +8,41 @@ from hpbench.strategies.base import Capability, Strategy
 __all__ = ["EXTRAS", "LEFT_OUT", "REGISTRY", "Capability", "Strategy"]
 
 EXTRAS: dict[str, Extra] = {
+    "hpbench.strategies.botorch": Extra("botorch", ("botorch",)),
     "hpbench.strategies.hyperopt": Extra("hyperopt", ("hyperopt",)),
     "hpbench.strategies.nevergrad": Extra("nevergrad", ("nevergrad",)),
     "hpbench.strategies.optuna": Extra("optuna", ("optuna", "cmaes")),
+    "hpbench.strategies.pymoo": Extra("pymoo", ("pymoo",)),
+    "hpbench.strategies.ray": Extra("ray", ("ray", "pandas", "pyarrow")),
+    "hpbench.strategies.smac": Extra("smac", ("smac", "ConfigSpace")),
 }
 """Adapter module → the extra that brings its library."""
 
-LEFT_OUT: dict[str, str] = {}
+LEFT_OUT: dict[str, str] = {
+    "ray-ax": "it models with BoTorch, which 'botorch-logei' uses without Ax and Ray Tune between",
+    "ray-bayesopt": "it searches nothing but floats on a linear scale: Ray Tune drops logarithms and refuses choices",
+    "ray-bohb": "it needs the budgets that HyperBand hands out, and comes with multi-fidelity search",
+    "ray-hebo": "it imports a part of pymoo that pymoo 0.6 no longer has",
+    "ray-zoopt": "it refuses logarithmic ranges, which learning rates have",
+}
 """Name → why there is no strategy of that name: it cannot be had, or not be repeated."""
 
 REGISTRY: Registry[type[Strategy]] = Registry(
     kind="strategy",
     group="hpbench.strategies",
     builtin={
+        "botorch-logei": "hpbench.strategies.botorch:LogExpectedImprovementStrategy",
         "default": "hpbench.strategies.default:DefaultStrategy",
         "genetic": "hpbench.strategies.genetic:GeneticStrategy",
         "grid": "hpbench.strategies.grid:GridStrategy",
+        "pymoo-ga": "hpbench.strategies.pymoo:MixedGeneticStrategy",
         "random": "hpbench.strategies.random:RandomStrategy",
+        "ray-variant-generator": "hpbench.strategies.ray:VariantGeneratorStrategy",
         "skopt-forest": "hpbench.strategies.skopt:ForestStrategy",
         "skopt-gbrt": "hpbench.strategies.skopt:BoostedTreesStrategy",
         "skopt-gp": "hpbench.strategies.skopt:GaussianProcessStrategy",
+        "smac-forest": "hpbench.strategies.smac:ForestStrategy",
+        "smac-gp": "hpbench.strategies.smac:BlackBoxStrategy",
         "sobol": "hpbench.strategies.sobol:SobolStrategy",
     },
     extras=EXTRAS,

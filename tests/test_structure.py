@@ -183,7 +183,7 @@ def test_every_library_is_a_declared_dependency() -> None:
         *project["dependencies"],
         *(item for extra in project["optional-dependencies"].values() for item in extra),
     ]
-    declared = {line.partition(">=")[0] for line in lines}
+    declared = {line.partition(">=")[0].partition("[")[0] for line in lines}
     used = {name.split(".")[0] for path in MODULES for name in imported(path)}
     foreign = {name for name in used if name not in sys.stdlib_module_names and name != "hpbench"}
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= declared

@@ -43,7 +43,7 @@ def test_a_configuration_is_completed_and_what_is_inactive_left_out() -> None:
 
 
 def test_what_cannot_be_searched_is_refused() -> None:
-    with pytest.raises(UsageError, match="'mine' cannot search .* CONDITIONAL"):
+    with pytest.raises(UsageError, match=r"'mine' cannot search .* CONDITIONAL"):
         check_searchable("mine", ForestStrategy, SPACES["conditional"])
     check_searchable("mine", DefaultStrategy, SPACES["conditional"])
     with pytest.raises(UsageError, match="'mine' needs a hyperparameter with two or more values"):

@@ -9,7 +9,7 @@ __all__ = ["EXTRAS", "LEFT_OUT", "REGISTRY", "Capability", "Strategy"]
 
 EXTRAS: dict[str, Extra] = {
     "hpbench.strategies.botorch": Extra("botorch", ("botorch",)),
-    "hpbench.strategies.hyperopt": Extra("hyperopt", ("hyperopt",)),
+    "hpbench.strategies.hyperopt": Extra("hyperopt", ("hyperopt", "lightgbm")),
     "hpbench.strategies.nevergrad": Extra("nevergrad", ("nevergrad",)),
     "hpbench.strategies.optuna": Extra("optuna", ("optuna", "cmaes")),
     "hpbench.strategies.pymoo": Extra("pymoo", ("pymoo",)),
@@ -19,6 +19,10 @@ EXTRAS: dict[str, Extra] = {
 """Adapter module → the extra that brings its library."""
 
 LEFT_OUT: dict[str, str] = {
+    "optuna-tpe-multivariate": (
+        "it would be optuna-tpe again, because Optuna is multivariate by default since version 5; "
+        "its other form is optuna-tpe-independent"
+    ),
     "ray-ax": "it models with BoTorch, which 'botorch-logei' uses without Ax and Ray Tune between",
     "ray-bayesopt": "it searches nothing but floats on a linear scale: Ray Tune drops logarithms and refuses choices",
     "ray-bohb": "it needs the budgets that HyperBand hands out, and comes with multi-fidelity search",
@@ -35,6 +39,17 @@ REGISTRY: Registry[type[Strategy]] = Registry(
         "default": "hpbench.strategies.default:DefaultStrategy",
         "genetic": "hpbench.strategies.genetic:GeneticStrategy",
         "grid": "hpbench.strategies.grid:GridStrategy",
+        "hyperopt-anneal": "hpbench.strategies.hyperopt:AnnealingStrategy",
+        "hyperopt-atpe": "hpbench.strategies.hyperopt:AdaptiveParzenStrategy",
+        "hyperopt-random": "hpbench.strategies.hyperopt:RandomDrawsStrategy",
+        "hyperopt-tpe": "hpbench.strategies.hyperopt:ParzenStrategy",
+        "optuna-cmaes": "hpbench.strategies.optuna:CmaEsStrategy",
+        "optuna-gp": "hpbench.strategies.optuna:GaussianProcessStrategy",
+        "optuna-nsga2": "hpbench.strategies.optuna:NondominatedSortingStrategy",
+        "optuna-qmc": "hpbench.strategies.optuna:QuasiMonteCarloStrategy",
+        "optuna-random": "hpbench.strategies.optuna:RandomDrawsStrategy",
+        "optuna-tpe": "hpbench.strategies.optuna:ParzenStrategy",
+        "optuna-tpe-independent": "hpbench.strategies.optuna:IndependentParzenStrategy",
         "pymoo-ga": "hpbench.strategies.pymoo:MixedGeneticStrategy",
         "random": "hpbench.strategies.random:RandomStrategy",
         "ray-variant-generator": "hpbench.strategies.ray:VariantGeneratorStrategy",

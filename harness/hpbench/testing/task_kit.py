@@ -39,6 +39,7 @@ class TaskConformance:
         repetitions_differ: False for a task that computes the same in every repetition.
         numbers_matter: True if the trial's number seeds its training (``training_seeds = "per_trial"``).
         stops_early: True if a training may end before the epochs that were asked for.
+        counts: False for a task that counts no examples; its loss is what is minimised, and it has no curve.
         failing: a configuration whose training is sure to fail, if the author knows one.
         trials: how many configurations are tried: the default one and random ones.
     """
@@ -49,6 +50,7 @@ class TaskConformance:
     repetitions_differ: bool = True
     numbers_matter: bool = False
     stops_early: bool = False
+    counts: bool = True
     failing: Config | None = None
     trials: int = 3
 
@@ -149,6 +151,9 @@ class TaskConformance:
     def test_the_curve_has_one_error_for_each_epoch_added(self) -> None:
         """Validation errors in [0, 1]; the result is that of one of the epochs."""
         for answer in self._all_answers():
+            if not self.counts:
+                assert answer.curve == (), f"`counts = False`, yet there is a curve of errors: {answer.curve}"
+                continue
             added = answer.epochs - answer.epochs_from
             assert len(answer.curve) == added, f"{added} epochs were added, the curve has {len(answer.curve)}"
             assert all(0.0 <= error <= 1.0 for error in answer.curve), f"{answer.curve} leaves [0, 1]"
@@ -161,6 +166,12 @@ class TaskConformance:
         """On validation and on test, and the totals are those of the repetition, not of the trial."""
         fine = [answer for answer in self._all_answers() if answer.status is Status.OK]
         assert fine, "not one configuration could be trained; widen or change the task's space"
+        if not self.counts:
+            for answer in fine:
+                counted = (answer.val_correct, answer.val_total, answer.test_correct, answer.test_total)
+                assert counted == (None,) * 4, f"`counts = False`, yet examples were counted: {counted}"
+                assert type(answer.val_loss) is float, f"`val_loss` must be a float, got {answer.val_loss!r}"
+            return
         for answer in fine:
             for correct, total in (
                 (answer.val_correct, answer.val_total),

@@ -92,13 +92,21 @@ def networks() -> list[Entry]:
 
 
 def suites() -> list[Entry]:
-    """Return every bundled suite: name, description, path."""
+    """Return every bundled suite: name, description, path.
+
+    A suite whose strategies need an extra that is missing is listed with what would install it.
+    """
+    from hpbench.errors import UsageError
     from hpbench.suite import bundled_suites, load_suite
 
-    return [
-        {"name": name, "summary": load_suite(path)[0].description, "path": str(path)}
-        for name, path in sorted(bundled_suites().items())
-    ]
+    entries: list[Entry] = []
+    for name, path in sorted(bundled_suites().items()):
+        try:
+            summary = load_suite(path)[0].description
+        except UsageError as error:
+            summary = str(error).splitlines()[0]
+        entries.append({"name": name, "summary": summary, "path": str(path)})
+    return entries
 
 
 def first_sentence(docstring: str | None) -> str:

@@ -80,7 +80,8 @@ class LogExpectedImprovementStrategy(Strategy):
         for option, value in options.items():
             if value is not None and value < 1:
                 raise UsageError(f"`{option} >= 1` must hold for strategy {self.name!r}, got {value}.")
-        import torch  # noqa: PLC0415 - slow to import; before the generators are made private
+        _load()
+        import torch  # noqa: PLC0415 - slow to import, and listing options does without
 
         self._free = searched(space)
         self._n_initial = 2 * (len(self._free) + 1) if n_initial_points is None else n_initial_points
@@ -152,6 +153,14 @@ class LogExpectedImprovementStrategy(Strategy):
             found, _ = optimize_acqf(acquisition, bounds, q=1, **self._search)
         maximum: list[float] = found[0].tolist()
         return maximum
+
+
+def _load() -> None:
+    """Import the library, before generators are made private: what importing draws is none of theirs."""
+    with warnings.catch_warnings():
+        # linear_operator compiles with torch.jit.script, which torch calls deprecated
+        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+        import botorch  # noqa: F401, PLC0415 - slow to import, and listing options does without
 
 
 def _expect_warnings() -> None:

@@ -89,6 +89,10 @@ class Frames:
         """Return the full fidelity of ``task``."""
         return int(self.info.tasks[task]["epochs"])
 
+    def counted(self, task: str) -> bool:
+        """Return whether ``task`` counts correct examples; a closed-form function has a value alone."""
+        return bool(self.info.tasks.get(task, {}).get("counts", True))
+
     def size_of(self, task: str, part: str) -> int | None:
         """Return the number of examples in ``part`` (``"val"`` or ``"test"``) of ``task``, if known."""
         size = self.info.tasks.get(task, {}).get(f"n_{part}")

@@ -115,6 +115,8 @@ def progress_line(board: Board, cell: Cell, elapsed: float) -> str:
     """Return the plain line after a trial of ``cell``, ``elapsed`` seconds after the start."""
     total = "?" if board.total is None else str(board.total)
     best = "no successful trial yet" if cell.best is None else f"best validation accuracy {cell.best:.4f}"
+    if cell.value is not None:
+        best = f"smallest value {cell.value:.4g}"
     left = board.seconds_left(elapsed)
     parts = [
         f"{board.done:>{len(total)}}/{total} trials",
@@ -220,7 +222,7 @@ class LiveDisplay:
             Text(clean(cell.strategy)),
             ProgressBar(total=total, completed=cell.done, width=_BAR_WIDTH),
             Text(f"{cell.done}/{'?' if total is None else total}"),
-            Text("" if cell.best is None else f"{cell.best:.4f}"),
+            Text(_best(cell)),
             Text(str(cell.failures), style="yellow" if cell.failures else ""),
             last,
         )
@@ -234,6 +236,13 @@ class LiveDisplay:
         if left:
             parts.append(f"about {duration(left)} left")
         return " | ".join(parts)
+
+
+def _best(cell: Cell) -> str:
+    """Return the best accuracy of a cell, or the smallest value of a task that has no accuracy."""
+    if cell.value is not None:
+        return f"value {cell.value:.4g}"
+    return "" if cell.best is None else f"{cell.best:.4f}"
 
 
 def _most_telling(cells: list[Cell], lines: int) -> list[Cell]:

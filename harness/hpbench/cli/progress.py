@@ -29,6 +29,7 @@ class Cell:
         task: the task's name.
         strategy: the strategy's name.
         best: the best validation accuracy so far, in [0, 1].
+        value: the smallest loss so far of a task that counts no examples.
         failures: trials that did not end with ok.
         failed_runs: runs that ended as failed.
         session: trials that were finished in this session.
@@ -38,6 +39,7 @@ class Cell:
     task: str
     strategy: str
     best: float | None = None
+    value: float | None = None
     failures: int = 0
     failed_runs: int = 0
     session: int = 0
@@ -113,6 +115,8 @@ class Board:
         elif result.val_correct is not None and result.val_total:
             accuracy = result.val_correct / result.val_total
             cell.best = accuracy if cell.best is None else max(cell.best, accuracy)
+        elif result.val_loss is not None:
+            cell.value = result.val_loss if cell.value is None else min(cell.value, result.val_loss)
         return cell
 
     def run_ended(self, run: RunKey, state: RunState) -> Cell:

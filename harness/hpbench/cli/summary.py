@@ -11,6 +11,7 @@ from hpbench.analysis.comparison import Cell, study_of
 from hpbench.analysis.frames import load_frames
 from hpbench.analysis.report import write_report
 from hpbench.analysis.statistics import Interval
+from hpbench.analysis.values import value_table
 from hpbench.cli.text import clean, table
 from hpbench.errors import StoreError
 from hpbench.store import store_path
@@ -35,7 +36,7 @@ def rebuild(results: Path) -> list[Path]:
 
 
 def final_text(results: Path) -> str:
-    """Return the final accuracy of every strategy on every task, and what is missing."""
+    """Return the final accuracy (or value) of every strategy on every task, and what is missing."""
     study = study_of(load_frames(results))
     rows = [
         [
@@ -45,15 +46,30 @@ def final_text(results: Path) -> str:
             "-" if math.isnan(cell.val.centre) else f"{100 * (1 - cell.val.centre):.2f}",
             _counted(cell),
         ]
-        for comparison in study.comparisons.values()
+        for task, comparison in study.comparisons.items()
         for cell in comparison.cells
+        if study.frames.counted(task)
     ]
     header = ["TASK", "STRATEGY", "TEST (%)", "VALIDATION (%)", "RUNS"]
-    lines = [
-        "Accuracy of what validation chose, mean over repetitions [95 % interval].",
-        "",
-        table(header, rows, right=(2, 3, 4)),
-    ]
+    lines = []
+    if rows:
+        lines += [
+            "Accuracy of what validation chose, mean over repetitions [95 % interval].",
+            "",
+            table(header, rows, right=(2, 3, 4)),
+        ]
+    values = value_table(study).values
+    if len(values):
+        shown = [
+            [row.task, row.label, "-" if math.isnan(row.value) else f"{row.value:.4g}", str(row.n)]
+            for row in values.itertuples()
+        ]
+        lines += [
+            *([""] if lines else []),
+            "Smallest value of each run, mean over repetitions.",
+            "",
+            table(["TASK", "STRATEGY", "VALUE", "RUNS"], shown, right=(2, 3)),
+        ]
     if study.frames.partial:
         lines += ["", f"The study is {study.frames.partial}."]
     return "\n".join(lines)

@@ -21,6 +21,7 @@ from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.suite import Suite, SuiteStrategy, SuiteTask, bundled_suites, parse_suite
 from hpbench.suite.models import Limits
 from hpbench.tasks.datasets import REGISTRY as DATASETS
+from hpbench.tasks.families import REGISTRY as FUNCTIONS
 from hpbench.tasks.networks import REGISTRY as NETWORKS
 from hpbench.trial import Status
 
@@ -44,7 +45,8 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "names", [STRATEGIES.names(), NETWORKS.names(), DATASETS.names(), list(bundled_suites())]
+    "names",
+    [STRATEGIES.names(), NETWORKS.names(), DATASETS.names(), FUNCTIONS.names(), list(bundled_suites())],
 )
 def test_every_name_has_its_row(names: list[str]) -> None:
     assert set(names) <= first_cells()

@@ -108,7 +108,12 @@ def _torch(info: StudyInfo) -> object:
 
 def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any]:
     """Return what a task is, with the sizes of its parts and how its steps are taken."""
-    found = {**_describe_space(task), "epochs": task.epochs, "steps": steps.kind, "steps_reason": steps.reason}
+    found = {
+        **_describe_space(task),
+        "epochs": task.epochs,
+        "steps": steps.kind,
+        "steps_reason": steps.reason,
+    }
     if task.function is not None:
         family = families.REGISTRY.get(task.function)
         return {"function": task.function, "counts": family.counts, "minimum": family.minimum, **found}

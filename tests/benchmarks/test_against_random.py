@@ -66,9 +66,7 @@ def best(name: str, function: str, seed: int) -> float:
     """Return the smallest value that a strategy finds."""
     space = families.REGISTRY.get(function).space
     options = OPTIONS.get(name, {})
-    strategy = create(
-        name, space, full_epochs=1, seed=seed, budget_trials=EVALUATIONS, options=options
-    )
+    strategy = create(name, space, full_epochs=1, seed=seed, budget_trials=EVALUATIONS, options=options)
     values: list[float] = []
     for number in range(EVALUATIONS):
         proposal = strategy.ask()
@@ -92,7 +90,9 @@ def searchable(name: str, function: str) -> bool:
 
 
 @pytest.mark.parametrize("name", LEARNING)
-def test_strategies_with_a_model_beat_random_search(name: str, benchmark: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_strategies_with_a_model_beat_random_search(
+    name: str, benchmark: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     extra = REGISTRY.extra_of(name)
     if extra is not None and extra.missing():
         pytest.skip(f"{name} needs an extra that is not installed")

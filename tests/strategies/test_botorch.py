@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ BATCH_SIZES = [
 
 class TestBoTorch(StrategyConformance):
     strategy = LogExpectedImprovementStrategy
-    options = QUICK
+    options = MappingProxyType(QUICK)
     trials = 4
 
 

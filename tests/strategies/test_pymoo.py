@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ MIXED = SPACES["mixed"]
 
 class TestMixedGenetic(StrategyConformance):
     strategy = MixedGeneticStrategy
-    options = {"pop_size": 4}
+    options = MappingProxyType({"pop_size": 4})
 
 
 def build(space: SearchSpace = MIXED, seed: int = 3, **options: Any) -> MixedGeneticStrategy:

@@ -43,7 +43,7 @@ def test_it_proposes_what_ray_tune_itself_would(tmp_path: Path, monkeypatch: pyt
     }
 
     def train(config: dict[str, Any]) -> None:
-        raise AssertionError("nothing is trained")
+        raise AssertionError(f"nothing is trained, not even {config}")
 
     generator = BasicVariantGenerator(random_state=3)
     generator.add_configurations({"fidelity": {"run": train, "config": domains, "num_samples": TRIALS}})

@@ -34,7 +34,11 @@ class TestSmac(StrategyConformance):
 
 
 def build(
-    kind: type[SmacStrategy], space: SearchSpace, seed: int = 3, budget_trials: int | None = TRIALS, **options: Any
+    kind: type[SmacStrategy],
+    space: SearchSpace,
+    seed: int = 3,
+    budget_trials: int | None = TRIALS,
+    **options: Any,
 ) -> Strategy:
     made: Any = kind
     strategy: Strategy = made(space, full_epochs=3, seed=seed, budget_trials=budget_trials, **options)
@@ -43,7 +47,7 @@ def build(
 
 def mixed_space() -> Any:
     """Return ``SPACES["mixed"]`` as a user of SMAC would write it."""
-    import ConfigSpace as cs
+    import ConfigSpace as cs  # noqa: N813, PLC0415 - the module is skipped without it
 
     space = cs.ConfigurationSpace()
     space.add(
@@ -60,7 +64,7 @@ def mixed_space() -> Any:
 
 def conditional_space() -> Any:
     """Return ``SPACES["conditional"]`` as a user of SMAC would write it."""
-    import ConfigSpace as cs
+    import ConfigSpace as cs  # noqa: N813, PLC0415 - the module is skipped without it
 
     space = cs.ConfigurationSpace()
     optimizer, nesterov = cs.Categorical("optimizer", [0, 1]), cs.Categorical("nesterov", [0, 1])
@@ -106,7 +110,13 @@ def test_it_proposes_what_smac_itself_would(
 @pytest.mark.parametrize("kind", ALL)
 def test_defaults_are_those_of_the_library(kind: type[SmacStrategy]) -> None:
     facade = getattr(smac, THEIRS[kind])
-    parts = ("initial_design", "random_design", "acquisition_function", "acquisition_maximizer", "config_selector")
+    parts = (
+        "initial_design",
+        "random_design",
+        "acquisition_function",
+        "acquisition_maximizer",
+        "config_selector",
+    )
     theirs: dict[str, Any] = {}
     for part in (*parts, "model"):
         theirs |= inspect.signature(getattr(facade, f"get_{part}")).parameters
@@ -114,7 +124,9 @@ def test_defaults_are_those_of_the_library(kind: type[SmacStrategy]) -> None:
         assert option.default == theirs[option.name].default, option.name
 
 
-def test_no_file_is_left_in_the_working_folder_or_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_is_left_in_the_working_folder_or_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "temporary").mkdir()
     monkeypatch.chdir(tmp_path / "here")

@@ -84,7 +84,11 @@ def test_no_minimiser_can_be_improved_by_a_step(name: str) -> None:
 def test_the_branches_of_the_conditional_function_do_not_touch_each_other(seed: int) -> None:
     space = families.REGISTRY.get("conditional").space
     config = space.sample(np.random.default_rng(seed))
-    assert set(config) == {"branch", "rate", *({"x", "y"} if config["branch"] == "bowl" else {"phase", "count"})}
+    assert set(config) == {
+        "branch",
+        "rate",
+        *({"x", "y"} if config["branch"] == "bowl" else {"phase", "count"}),
+    }
     assert math.isfinite(conditional(config))
 
 
@@ -109,7 +113,7 @@ def test_a_function_has_nothing_to_continue() -> None:
 
 
 def test_an_unknown_function_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="unknown function 'brannin'. Did you mean 'branin'"):
+    with pytest.raises(UsageError, match=r"unknown function 'brannin'\. Did you mean 'branin'"):
         build_task(TaskSpec("t", "", "", 1, SearchSpace((Float("x", 0.0, 1.0),)), function="brannin"))
 
 
@@ -131,7 +135,12 @@ class Counting(Task):
 
     def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
         return [
-            Evaluation(Status.OK, epochs=request.epochs, val_correct=round(10 * float(request.config["x"])), val_total=10)
+            Evaluation(
+                Status.OK,
+                epochs=request.epochs,
+                val_correct=round(10 * float(request.config["x"])),
+                val_total=10,
+            )
             for request in requests
         ]
 

@@ -18,6 +18,7 @@ from hpbench.seeding import bootstrap_stream
 
 __all__ = ["value_table"]
 
+
 def value_table(study: Study) -> Table:
     """Return the final value of every strategy on every task that has no accuracy; no row if there is none."""
     frames = study.frames
@@ -43,7 +44,9 @@ def value_table(study: Study) -> Table:
         columns.append(Column(f"p vs {frames.label(frames.baseline)} (Holm)", _p))
         caption += "p by Wilcoxon's signed-rank test, two-sided, Holm-adjusted within the task. "
     columns.append(column("n", "n"))
-    return Table("values", "Final values", f"{caption}{METHODS} {basis(frames)}", pd.DataFrame(rows), tuple(columns))
+    return Table(
+        "values", "Final values", f"{caption}{METHODS} {basis(frames)}", pd.DataFrame(rows), tuple(columns)
+    )
 
 
 def _rows(study: Study, curves: TaskCurves) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ Entry = dict[str, Any]
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["strategies", "datasets", "networks", "suites"]))
+@click.argument("kind", type=click.Choice(["strategies", "datasets", "networks", "functions", "suites"]))
 @options.as_json
 @options.plugins
 def list_(kind: str, *, as_json: bool, plugins: tuple[Path, ...]) -> None:
@@ -30,6 +30,7 @@ def list_(kind: str, *, as_json: bool, plugins: tuple[Path, ...]) -> None:
         "strategies": strategies,
         "datasets": datasets,
         "networks": networks,
+        "functions": functions,
         "suites": suites,
     }
     entries = readers[kind]()
@@ -87,6 +88,19 @@ def networks() -> list[Entry]:
         family = REGISTRY.get(name)
         taken = "images" if family.inputs == "image" else "vectors and images"
         summary = f"{len(family.space.parameters)} hyperparameters; takes {taken}"
+        entries.append({"name": name, "summary": summary, "hyperparameters": list(family.space.names)})
+    return entries
+
+
+def functions() -> list[Entry]:
+    """Return every function and task of others: name, number of hyperparameters, known minimum."""
+    from hpbench.tasks.families import REGISTRY
+
+    entries: list[Entry] = []
+    for name in REGISTRY.names():
+        family = REGISTRY.get(name)
+        least = "" if family.minimum is None else f", minimum {family.minimum:.6g}"
+        summary = f"{len(family.space.parameters)} hyperparameters{least}; {family.citation}"
         entries.append({"name": name, "summary": summary, "hyperparameters": list(family.space.names)})
     return entries
 

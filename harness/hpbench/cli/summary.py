@@ -61,8 +61,8 @@ def final_text(results: Path) -> str:
     values = value_table(study).values
     if len(values):
         shown = [
-            [row.task, row.label, "-" if math.isnan(row.value) else f"{row.value:.4g}", str(row.n)]
-            for row in values.itertuples()
+            [str(row["task"]), str(row["label"]), f"{float(row['value']):.4g}", str(row["n"])]
+            for row in values.to_dict("records")
         ]
         lines += [
             *([""] if lines else []),

@@ -85,9 +85,10 @@ class LogExpectedImprovementStrategy(Strategy):
 
         self._free = searched(space)
         self._n_initial = 2 * (len(self._free) + 1) if n_initial_points is None else n_initial_points
-        self._search = {"num_restarts": num_restarts, "raw_samples": raw_samples}
+        self._search: dict[str, Any] = {"num_restarts": num_restarts, "raw_samples": raw_samples}
         self._generators = PrivateGenerators(seed)
-        self._sobol = torch.quasirandom.SobolEngine(len(self._free), scramble=True, seed=seed)
+        engine: Any = torch.quasirandom.SobolEngine  # torch gives it no types
+        self._sobol = engine(len(self._free), scramble=True, seed=seed)
         self._points: list[Any] = []
         self._results: list[float | None] = []
 
@@ -95,7 +96,9 @@ class LogExpectedImprovementStrategy(Strategy):
         """Return the next point of the design, or the one that promises most."""
         known = [result for result in self._results if result is not None]
         if len(self._results) < self._n_initial or not known:
-            point = [_start(item, float(place)) for item, place in zip(self._free, self._drawn(), strict=True)]
+            point = [
+                _start(item, float(place)) for item, place in zip(self._free, self._drawn(), strict=True)
+            ]
         else:
             point = self._promising(max(known))
         self._points.append(point)
@@ -121,9 +124,10 @@ class LogExpectedImprovementStrategy(Strategy):
     def _acquisition(self, worst: float) -> Any:
         """Return the acquisition function of a model of all trials; failed ones count ``worst``."""
         import torch  # noqa: PLC0415 - slow to import
-        from botorch.acquisition import LogExpectedImprovement  # noqa: PLC0415
+        from botorch.acquisition.analytic import LogExpectedImprovement  # noqa: PLC0415
         from botorch.fit import fit_gpytorch_mll  # noqa: PLC0415
-        from botorch.models import MixedSingleTaskGP, SingleTaskGP  # noqa: PLC0415
+        from botorch.models.gp_regression import SingleTaskGP  # noqa: PLC0415
+        from botorch.models.gp_regression_mixed import MixedSingleTaskGP  # noqa: PLC0415
         from gpytorch.mlls import ExactMarginalLogLikelihood  # noqa: PLC0415
 
         points = torch.tensor(self._points[: len(self._results)], dtype=torch.double)
@@ -138,7 +142,7 @@ class LogExpectedImprovementStrategy(Strategy):
     def _maximum(self, acquisition: Any) -> list[float]:
         """Return where ``acquisition`` is largest, shape ``(d,)``."""
         import torch  # noqa: PLC0415 - slow to import
-        from botorch.optim import optimize_acqf  # noqa: PLC0415
+        from botorch.optim.optimize import optimize_acqf  # noqa: PLC0415
         from botorch.optim.optimize_mixed import optimize_acqf_mixed_alternating  # noqa: PLC0415
 
         upper = [_coordinates(item)[-1] if _nominal(item) else 1.0 for item in self._free]

@@ -89,7 +89,7 @@ class SmacStrategy(Strategy):
             raise UsageError(
                 f"`0 <= probability <= 1` must hold for strategy {self.name!r}, got probability = {probability!r}."
             )
-        options = {
+        options: dict[str, dict[str, Any]] = {
             "initial_design": {
                 "n_configs": n_configs,
                 "n_configs_per_hyperparameter": n_configs_per_hyperparameter,
@@ -169,13 +169,19 @@ class SmacStrategy(Strategy):
                 n_trials=trials,
                 seed=self.seed,
             )
-            parts = {part: getattr(kind, f"get_{part}")(scenario, **chosen) for part, chosen in options.items()}
+            parts = {
+                part: getattr(kind, f"get_{part}")(scenario, **chosen) for part, chosen in options.items()
+            }
             return kind(scenario, None, logging_level=False, overwrite=True, **parts)
 
 
 @final
 class ForestStrategy(SmacStrategy):
-    """SMAC3's facade for hyperparameters: a random forest, log-scaled costs, log expected improvement."""
+    """SMAC3's facade for hyperparameters: a random forest, log-scaled costs, log expected improvement.
+
+    Args:
+        n_trees: trees of the forest.
+    """
 
     name: ClassVar[str] = "smac-forest"
 

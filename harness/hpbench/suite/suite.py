@@ -209,9 +209,7 @@ def space_of(task: SuiteTask, *, where: str | None = None) -> SearchSpace:
         UsageError: the family or function is unknown, or an override is illegal.
     """
     family: NetworkFamily | TaskFamily = (
-        networks.REGISTRY.get(task.network)
-        if task.function is None
-        else families.REGISTRY.get(task.function)
+        networks.REGISTRY.get(task.network) if task.function is None else families.REGISTRY.get(task.function)
     )
     path = f"{task.name}.space" if where is None else where
     return apply_overrides(family.space, task.space, limits=family.limits, where=path)
@@ -292,7 +290,7 @@ def _kind_problem(suite: Suite, task: SuiteTask, index: int) -> Problem | None:
     if suite.objective == "error" and not families.REGISTRY.get(task.function).counts:
         return Problem(
             f"`objective` must be 'loss' where a task is the function {task.function!r}, because its value is a loss "
-            "and no share of wrong examples; got \"error\"",
+            'and no share of wrong examples; got "error"',
             where,
         )
     return None

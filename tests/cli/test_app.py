@@ -181,7 +181,7 @@ def described(command: click.Command) -> dict[str, Any]:
         (["list"], "net", ["networks"]),
         (["show", "task"], "dig", ["digits"]),
         (["show", "task", "digits"], "m", ["mlp"]),
-        (["show", "strategy"], "skopt-g", ["skopt-gbrt", "skopt-gp"]),
+        (["show", "strategy"], "skopt-g", ["skopt-gbrt", "skopt-gp", "skopt-gp-ei"]),
         (
             ["run", "smoke", "--only"],
             "iris",

@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import Any
 
 import pytest
-from skopt import Optimizer
+from skopt import Optimizer, forest_minimize, gbrt_minimize, gp_minimize
+from skopt.space import Categorical as Choice
+from skopt.space import Integer as Whole
+from skopt.space import Real
 
 from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Integer, SearchSpace
-from hpbench.strategies.factory import describe_options
+from hpbench.strategies import REGISTRY
+from hpbench.strategies.factory import create, describe_options
 from hpbench.strategies.quantile_trees import quantile_trees
 from hpbench.strategies.random import RandomStrategy
 from hpbench.strategies.skopt import (
     BoostedTreesStrategy,
+    ExpectedImprovementStrategy,
     ForestStrategy,
     GaussianProcessStrategy,
+    RandomForestStrategy,
     SkoptStrategy,
     _dimension,
 )
@@ -22,7 +29,14 @@ from hpbench.testing.driving import drive, never, smooth_error
 from hpbench.testing.strategy_kit import SPACES
 from hpbench.trial import Status, Trial
 
-ALL = (GaussianProcessStrategy, ForestStrategy, BoostedTreesStrategy)
+ALL = (
+    BoostedTreesStrategy,
+    ExpectedImprovementStrategy,
+    ForestStrategy,
+    GaussianProcessStrategy,
+    RandomForestStrategy,
+)
+NAMES = ("skopt-forest", "skopt-gbrt", "skopt-gp", "skopt-gp-ei", "skopt-random-forest")
 MIXED = SPACES["mixed"]
 SMOOTH = SearchSpace((Float("x", 0.0, 1.0), Float("y", 1e-4, 1.0, log=True), Float("z", -1.0, 1.0)))
 QUICK: dict[str, Any] = {"acq_optimizer_kwargs": {"n_points": 100}}
@@ -42,7 +56,12 @@ def tell(strategy: SkoptStrategy, number: int, config: Any, objective: float | N
     strategy.tell(Trial(number, config, status, objective, 0, 3))
 
 
-@pytest.mark.parametrize("name", ["skopt-gp", "skopt-forest", "skopt-gbrt"])
+def test_every_entry_is_tested() -> None:
+    assert set(NAMES) == {name for name in REGISTRY.builtin if name.startswith("skopt-")}
+    assert {REGISTRY.get(name) for name in NAMES} == set(ALL)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_defaults_are_those_of_the_library(name: str) -> None:
     theirs = inspect.signature(Optimizer).parameters
     for option in describe_options(name):
@@ -62,17 +81,41 @@ def test_the_gaussian_process_beats_random_search_on_a_smooth_function() -> None
     assert wins >= 5
 
 
-def test_it_proposes_what_the_library_itself_would() -> None:
-    strategy = build(space=SMOOTH, seed=7, n_initial_points=3, **QUICK)
-    library = Optimizer(
-        [_dimension(item) for item in SMOOTH.parameters], random_state=7, n_initial_points=3, **QUICK
-    )
-    for number in range(5):
-        config, point = strategy.ask().config, library.ask()
-        assert list(config.values()) == point
-        error = smooth_error(SMOOTH, config)
-        tell(strategy, number, config, error)
-        library.tell(point, error)
+def minimised(name: str, seed: int, trials: int) -> list[dict[str, Any]]:
+    """Return what the library's own loop proposes over the mixed space, as its users write that."""
+    dimensions = [
+        Real(1e-4, 1e-1, prior="log-uniform"),
+        Real(0.0, 0.5),
+        Whole(1, 3),
+        Whole(8, 512, prior="log-uniform"),
+        Whole(0, 3),
+        Choice(["relu", "tanh", "gelu"]),
+        Choice([False, True]),
+    ]
+    seen: list[dict[str, Any]] = []
+
+    def objective(point: list[Any]) -> float:
+        config = dict(zip(MIXED.names, point, strict=True))
+        config |= {"activation": str(config["activation"]), "nesterov": bool(config["nesterov"])}
+        seen.append(config | {"batch_size": (16, 32, 64, 128)[config["batch_size"]]})
+        return smooth_error(MIXED, seen[-1])
+
+    loops: dict[str, Any] = {
+        "skopt-forest": partial(forest_minimize, base_estimator="ET", acq_func="gp_hedge"),
+        "skopt-gbrt": partial(gbrt_minimize, base_estimator=quantile_trees(seed, 1), acq_func="gp_hedge"),
+        "skopt-gp": gp_minimize,
+        "skopt-gp-ei": partial(gp_minimize, acq_func="EI"),
+        "skopt-random-forest": partial(forest_minimize, base_estimator="RF", acq_func="gp_hedge"),
+    }
+    loops[name](objective, dimensions, n_calls=trials, random_state=seed)
+    return seen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_proposes_what_the_librarys_own_loop_does(name: str) -> None:
+    strategy = create(name, MIXED, full_epochs=3, seed=7, budget_trials=13, options={})
+    ours = [dict(proposal.config) for proposal in drive(strategy, MIXED, 3, 13, never)]
+    assert ours == minimised(name, 7, 13)
 
 
 def test_hyperparameters_become_the_librarys_own_dimensions() -> None:

@@ -47,7 +47,7 @@ def build(
 
 def mixed_space() -> Any:
     """Return ``SPACES["mixed"]`` as a user of SMAC would write it."""
-    import ConfigSpace as cs  # noqa: N813, PLC0415 - the module is skipped without it
+    import ConfigSpace as cs  # noqa: N813 - the module is skipped without it
 
     space = cs.ConfigurationSpace()
     space.add(
@@ -64,7 +64,7 @@ def mixed_space() -> Any:
 
 def conditional_space() -> Any:
     """Return ``SPACES["conditional"]`` as a user of SMAC would write it."""
-    import ConfigSpace as cs  # noqa: N813, PLC0415 - the module is skipped without it
+    import ConfigSpace as cs  # noqa: N813 - the module is skipped without it
 
     space = cs.ConfigurationSpace()
     optimizer, nesterov = cs.Categorical("optimizer", [0, 1]), cs.Categorical("nesterov", [0, 1])

@@ -11,7 +11,7 @@ EXTRAS: dict[str, Extra] = {
     "hpbench.strategies.botorch": Extra("botorch", ("botorch",)),
     "hpbench.strategies.hyperopt": Extra("hyperopt", ("hyperopt", "lightgbm")),
     "hpbench.strategies.nevergrad": Extra("nevergrad", ("nevergrad",)),
-    "hpbench.strategies.optuna": Extra("optuna", ("optuna", "cmaes")),
+    "hpbench.strategies.optuna": Extra("optuna", ("optuna", "cmaes", "greenlet")),
     "hpbench.strategies.pymoo": Extra("pymoo", ("pymoo",)),
     "hpbench.strategies.ray": Extra("ray", ("ray", "pandas", "pyarrow")),
     "hpbench.strategies.smac": Extra("smac", ("smac", "ConfigSpace")),
@@ -19,6 +19,7 @@ EXTRAS: dict[str, Extra] = {
 """Adapter module → the extra that brings its library."""
 
 LEFT_OUT: dict[str, str] = {
+    "skopt-extra-trees": "it is there as skopt-forest, whose trees are extremely randomised",
     "optuna-tpe-multivariate": (
         "it would be optuna-tpe again, because Optuna is multivariate by default since version 5; "
         "its other form is optuna-tpe-independent"
@@ -43,6 +44,11 @@ REGISTRY: Registry[type[Strategy]] = Registry(
         "hyperopt-atpe": "hpbench.strategies.hyperopt:AdaptiveParzenStrategy",
         "hyperopt-random": "hpbench.strategies.hyperopt:RandomDrawsStrategy",
         "hyperopt-tpe": "hpbench.strategies.hyperopt:ParzenStrategy",
+        "nevergrad-1plus1": "hpbench.strategies.nevergrad:OnePlusOneStrategy",
+        "nevergrad-de": "hpbench.strategies.nevergrad:DifferentialEvolutionStrategy",
+        "nevergrad-ngioh": "hpbench.strategies.nevergrad:TunedMetaStrategy",
+        "nevergrad-ngopt": "hpbench.strategies.nevergrad:MetaStrategy",
+        "nevergrad-pso": "hpbench.strategies.nevergrad:ParticleSwarmStrategy",
         "optuna-cmaes": "hpbench.strategies.optuna:CmaEsStrategy",
         "optuna-gp": "hpbench.strategies.optuna:GaussianProcessStrategy",
         "optuna-nsga2": "hpbench.strategies.optuna:NondominatedSortingStrategy",
@@ -56,6 +62,8 @@ REGISTRY: Registry[type[Strategy]] = Registry(
         "skopt-forest": "hpbench.strategies.skopt:ForestStrategy",
         "skopt-gbrt": "hpbench.strategies.skopt:BoostedTreesStrategy",
         "skopt-gp": "hpbench.strategies.skopt:GaussianProcessStrategy",
+        "skopt-gp-ei": "hpbench.strategies.skopt:ExpectedImprovementStrategy",
+        "skopt-random-forest": "hpbench.strategies.skopt:RandomForestStrategy",
         "smac-forest": "hpbench.strategies.smac:ForestStrategy",
         "smac-gp": "hpbench.strategies.smac:BlackBoxStrategy",
         "sobol": "hpbench.strategies.sobol:SobolStrategy",

@@ -8,11 +8,20 @@ from typing import Any
 
 from hpbench.environment import library_version
 from hpbench.errors import UsageError
-from hpbench.space import Categorical, Float, Parameter, SearchSpace
+from hpbench.space import Categorical, Condition, Float, Parameter, SearchSpace
 from hpbench.strategies.base import Capability, Strategy
 from hpbench.trial import Value
 
-__all__ = ["WorstSoFar", "check_known", "check_searchable", "completed", "plain", "searched", "single"]
+__all__ = [
+    "WorstSoFar",
+    "check_known",
+    "check_searchable",
+    "completed",
+    "conditions_on_choices",
+    "plain",
+    "searched",
+    "single",
+]
 
 
 def single(parameter: Parameter) -> bool:
@@ -35,6 +44,28 @@ def check_searchable(name: str, kind: type[Strategy], space: SearchSpace) -> Non
         raise UsageError(f"strategy {name!r} cannot search a space with conditions: it lacks CONDITIONAL.")
     if not searched(space):
         raise UsageError(f"strategy {name!r} needs a hyperparameter with two or more values, got none.")
+
+
+def conditions_on_choices(name: str, space: SearchSpace) -> dict[str, Condition | None]:
+    """Return what every searched name waits for, for libraries that nest a space in the branches of choices.
+
+    What waits for a single value waits for what that value itself waits for.
+
+    Raises:
+        UsageError: a condition waits for a number.
+    """
+    conditions: dict[str, Condition | None] = {}
+    for item in space.parameters:
+        when = item.when
+        if when is not None and single(space[when.parent]):
+            when = conditions[when.parent]
+        if when is not None and not isinstance(space[when.parent], Categorical):
+            raise UsageError(
+                f"strategy {name!r} can express conditions on choices, got one on the number "
+                f"{when.parent!r}; give {when.parent!r} a list of values, or fix it."
+            )
+        conditions[item.name] = when
+    return {item.name: conditions[item.name] for item in searched(space)}
 
 
 def plain(parameter: Parameter, suggested: Any) -> Value:
@@ -62,7 +93,7 @@ def completed(space: SearchSpace, suggested: Mapping[str, Value]) -> dict[str, V
 
 
 def check_known(name: str, library: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Raise unless the installed library takes ``options``, with the types of which the signature of ours agrees.
+    """Raise unless the installed library takes every one of ``options``.
 
     Raises:
         UsageError: ``function`` has no argument of that name in the version that is installed.

@@ -17,15 +17,14 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from hpbench.errors import UsageError
 from hpbench.space import Categorical, Condition, Float, Parameter, SearchSpace
 from hpbench.strategies.adapting import (
     WorstSoFar,
     check_known,
     check_searchable,
     completed,
+    conditions_on_choices,
     searched,
-    single,
 )
 from hpbench.strategies.base import Capability, Strategy
 from hpbench.strategies.isolation import PrivateGenerators
@@ -253,32 +252,13 @@ def _expression(name: str, space: SearchSpace) -> dict[str, Any]:
     Raises:
         UsageError: a condition waits for a number.
     """
-    parents = _parents(space)
-    for parent in {condition.parent for condition in parents.values() if condition is not None}:
-        if not isinstance(space[parent], Categorical):
-            raise UsageError(
-                f"strategy {name!r} can express conditions on choices, got one on the number {parent!r}; "
-                f"give {parent!r} a list of values, or fix it."
-            )
+    conditions = conditions_on_choices(name, space)
     nodes: dict[str, Any] = {}
-    # a condition names an earlier parameter, so its children are there when a parent is built
+    # a condition names an earlier parameter, so what waits for a parent is there when the parent is built
     for item in reversed(searched(space)):
-        waiting = {
-            key: when for key, when in parents.items() if when is not None and when.parent == item.name
-        }
+        waiting = {key: when for key, when in conditions.items() if when and when.parent == item.name}
         nodes[item.name] = _branches(item, waiting, nodes) if waiting else _leaf(item)
-    return {item.name: nodes[item.name] for item in searched(space) if parents[item.name] is None}
-
-
-def _parents(space: SearchSpace) -> dict[str, Condition | None]:
-    """Return the condition of every searched name; one on a single value is what that value waits for."""
-    conditions: dict[str, Condition | None] = {}
-    for item in space.parameters:
-        when = item.when
-        if when is not None and single(space[when.parent]):
-            when = conditions[when.parent]
-        conditions[item.name] = when
-    return {item.name: conditions[item.name] for item in searched(space)}
+    return {item.name: nodes[item.name] for item in searched(space) if conditions[item.name] is None}
 
 
 def _branches(parameter: Parameter, waiting: Mapping[str, Condition], nodes: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Adapters to scikit-optimize: Bayesian optimisation with three surrogates.
+"""Adapters to scikit-optimize: Bayesian optimisation with four surrogates.
 
 References:
     Jones, Schonlau & Welch (1998), Journal of Global Optimization 13, 455-492 (expected improvement).
@@ -20,7 +20,14 @@ from hpbench.strategies.adapting import check_searchable, completed, plain, sear
 from hpbench.strategies.base import Strategy
 from hpbench.trial import Proposal, Trial, Value
 
-__all__ = ["BoostedTreesStrategy", "ForestStrategy", "GaussianProcessStrategy", "SkoptStrategy"]
+__all__ = [
+    "BoostedTreesStrategy",
+    "ExpectedImprovementStrategy",
+    "ForestStrategy",
+    "GaussianProcessStrategy",
+    "RandomForestStrategy",
+    "SkoptStrategy",
+]
 
 _UNTIL_KNOWN = 1.0
 """What a failed trial counts before any trial succeeded: the largest validation error there is."""
@@ -182,6 +189,51 @@ class GaussianProcessStrategy(SkoptStrategy):
 
 
 @final
+class ExpectedImprovementStrategy(SkoptStrategy):
+    """Bayesian optimisation with the Gaussian process of ``skopt-gp`` and expected improvement.
+
+    It differs from ``skopt-gp`` by ``acq_func="EI"`` alone, which is therefore no option.
+    """
+
+    name: ClassVar[str] = "skopt-gp-ei"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        full_epochs: int,
+        seed: int,
+        budget_trials: int | None,
+        n_initial_points: int = 10,
+        initial_point_generator: Literal["random", "sobol", "halton", "hammersly", "lhs", "grid"] = "random",
+        n_jobs: int = 1,
+        acq_optimizer: Literal["auto", "sampling", "lbfgs"] = "auto",
+        acq_func_kwargs: dict[str, float] | None = None,
+        acq_optimizer_kwargs: dict[str, int] | None = None,
+        model_queue_size: int | None = None,
+        avoid_duplicates: bool = True,
+    ) -> None:
+        super().__init__(
+            space,
+            full_epochs=full_epochs,
+            seed=seed,
+            budget_trials=budget_trials,
+            n_initial_points=n_initial_points,
+            initial_point_generator=initial_point_generator,
+            n_jobs=n_jobs,
+            acq_func="EI",
+            acq_optimizer=acq_optimizer,
+            acq_func_kwargs=acq_func_kwargs,
+            acq_optimizer_kwargs=acq_optimizer_kwargs,
+            model_queue_size=model_queue_size,
+            avoid_duplicates=avoid_duplicates,
+        )
+
+    def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
+        return "GP"
+
+
+@final
 class ForestStrategy(SkoptStrategy):
     """Bayesian optimisation with extremely randomised trees, the library's default forest."""
 
@@ -189,6 +241,16 @@ class ForestStrategy(SkoptStrategy):
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
         return "ET"
+
+
+@final
+class RandomForestStrategy(SkoptStrategy):
+    """Bayesian optimisation with a random forest: trees of resampled trials."""
+
+    name: ClassVar[str] = "skopt-random-forest"
+
+    def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
+        return "RF"
 
 
 @final

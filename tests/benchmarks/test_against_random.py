@@ -56,8 +56,10 @@ EVOLVING = {
 }
 """Strategies without a model: their p-values are printed and nothing is promised of 50 evaluations."""
 
-OPTIONS: dict[str, dict[str, Any]] = {"pymoo-ga": {"pop_size": 10}}
-"""Where a default leaves nothing of 50 evaluations to learn from: a first population of 50."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "botorch-logei": {"num_restarts": 4, "raw_samples": 64},  # its defaults take an hour
+    "pymoo-ga": {"pop_size": 10},  # its default, 50, leaves nothing of 50 evaluations to learn from
+}
 
 LEARNING = sorted(set(REGISTRY.builtin) - DRAWING)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -65,6 +67,19 @@ def peers(session: nox.Session) -> None:
     """Run the tests of the strategies with every library that has an adapter, installed as the extra ``peers``."""
     session.install("-c", CONSTRAINTS, ".[peers]", *group("tests"))
     session.run("pytest", "tests/strategies", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Open the pages in Debian's Chromium; where it is missing and we may, it is installed first."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser"))):
+        if not shutil.which("apt-get") or os.geteuid() != 0:
+            session.error("needs Chromium; install it as root: apt-get install chromium")
+        session.run("apt-get", "update", "-qq", external=True)
+        packages = ("chromium", "fonts-dejavu-core")
+        session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, external=True)
+    session.install("-c", CONSTRAINTS, ".", *group("browser"))
+    session.run("pytest", "tests/browser", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(python="3.11")

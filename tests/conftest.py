@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -73,3 +75,17 @@ def fake() -> Iterator[ModuleType]:
     plugins.reset()
     for registry in (STRATEGIES, DATASETS, FUNCTIONS, NETWORKS):
         registry.reset()
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> Iterator[ModuleType]:
+    """The maker of synthetic studies, of the tests of the analysis."""
+    path = Path(__file__).parent / "analysis" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("synthetic_studies", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]

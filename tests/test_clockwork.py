@@ -169,7 +169,7 @@ def test_how_steps_are_taken_is_decided_once_and_kept(
     fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = fake.suite_of("fake-adaptive", trainer="cohort", compile="always")
-    monkeypatch.setattr("hpbench.plan.find_compiler", lambda: "/usr/bin/g++")
+    monkeypatch.setattr("hpbench.plan.find_compiler", lambda: ["cc"])
     fake.run(tmp_path / "r", content, only="*/*/0")
     with Store.open(tmp_path / "r", read_only=True) as store:
         task = store.info.tasks["task0"]

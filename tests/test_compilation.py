@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hpbench import compilation
-from hpbench.compilation import REPAID_STEPS, decide_steps, planned_steps, steps_per_epoch
+from hpbench.compilation import REPAID_STEPS, SHARED_STEPS, decide_steps, planned_steps, steps_per_epoch
 from hpbench.errors import UsageError
 from hpbench.suite import Suite, space_of
 from hpbench.tasks.networks import REGISTRY
 
 TASK = {"dataset": "digits", "network": "mlp", "epochs": 10}
-CXX = "/usr/bin/g++"
+CC = ["cc"]
 
 
 def suite_of(**keys: Any) -> Suite:
@@ -30,7 +31,7 @@ def suite_of(**keys: Any) -> Suite:
     return Suite.of({**content, **keys})
 
 
-def kind(n_runs: int, *, compiler: str | None = CXX, **keys: Any) -> str:
+def kind(n_runs: int, *, compiler: list[str] | None = CC, **keys: Any) -> str:
     suite = suite_of(**keys)
     return decide_steps(suite, suite.tasks[0], n_runs=n_runs, compiler=compiler).kind
 
@@ -42,7 +43,7 @@ def runs_to_repay(**space: Any) -> int:
     low, high = 0, len(counts)
     while low + 1 < high:
         middle = (low + high) // 2
-        found = decide_steps(suite, suite.tasks[0], n_runs=counts[middle], compiler=CXX).kind
+        found = decide_steps(suite, suite.tasks[0], n_runs=counts[middle], compiler=CC).kind
         low, high = (low, middle) if found == "compiled" else (middle, high)
     return counts[high]
 
@@ -62,12 +63,31 @@ def test_planned_steps_follow_from_the_budget(budget: dict[str, Any], trials: fl
     assert planned_steps(suite, suite.tasks[0], n_runs=3) == pytest.approx(3 * trials * 10 * 31)
 
 
-def test_auto_compiles_where_the_steps_of_a_depth_repay_it() -> None:
-    three_depths, one_depth = runs_to_repay(), runs_to_repay(layers=2)
-    assert three_depths == pytest.approx(3 * REPAID_STEPS / (10 * 10 * 31), abs=1)
-    assert one_depth == pytest.approx(REPAID_STEPS / (10 * 10 * 31), abs=1)
-    assert kind(three_depths - 1) == "plain"
-    assert kind(three_depths) == "compiled"
+def test_auto_compiles_where_the_planned_steps_repay_it() -> None:
+    all_depths, one_depth = runs_to_repay(), runs_to_repay(layers=2)
+    assert all_depths == one_depth == pytest.approx(REPAID_STEPS / (10 * 10 * 31), abs=1)
+    assert kind(all_depths - 1) == "plain"
+    assert kind(all_depths) == "compiled"
+
+
+def test_without_a_compiler_steps_are_traced_where_cohorts_fill() -> None:
+    three_depths = math.ceil(3 * SHARED_STEPS / (10 * 10 * 31))
+    assert kind(three_depths, compiler=None) == "traced"
+    assert kind(three_depths - 1, compiler=None) == "plain"
+    images = [{**TASK, "network": "cnn"}]
+    assert kind(10**6, compiler=None, tasks=images) == "plain"
+    assert kind(10**6, compile="never", tasks=images) == "traced"
+
+
+def test_a_family_that_cannot_be_compiled_is_traced_or_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = replace(REGISTRY_MLP, compiled=False)
+    monkeypatch.setattr(compilation.networks.REGISTRY, "get", lambda _: family)
+    suite = suite_of(compile="always")
+    found = decide_steps(suite, suite.tasks[0], n_runs=10**6, compiler=CC)
+    assert str(found) == "traced steps (family 'mlp' has layers that cannot be compiled)"
+    found = decide_steps(suite, suite.tasks[0], n_runs=1, compiler=CC)
+    assert found.kind == "plain"
+    assert "too few for cohorts" in found.reason
 
 
 def test_what_is_said_in_the_suite_counts_more_than_the_size() -> None:
@@ -78,7 +98,7 @@ def test_what_is_said_in_the_suite_counts_more_than_the_size() -> None:
 def test_without_a_compiler_steps_are_traced_and_always_is_refused() -> None:
     suite = suite_of()
     found = decide_steps(suite, suite.tasks[0], n_runs=10**6, compiler=None)
-    assert str(found) == "traced steps (no C++ compiler on this machine)"
+    assert str(found) == "traced steps (no C compiler on this machine)"
     assert kind(10**6, compiler=None, compile="never") == "traced"
     with pytest.raises(UsageError, match="where there is no C"):
         kind(1, compiler=None, compile="always")
@@ -86,7 +106,7 @@ def test_without_a_compiler_steps_are_traced_and_always_is_refused() -> None:
 
 def test_nothing_is_compiled_for_another_device() -> None:
     suite = suite_of(compile="always")
-    found = decide_steps(suite, suite.tasks[0], n_runs=10**6, compiler=CXX, device="cuda:1")
+    found = decide_steps(suite, suite.tasks[0], n_runs=10**6, compiler=CC, device="cuda:1")
     assert str(found) == "traced steps (steps are compiled for the CPU alone, and the device is cuda:1)"
 
 
@@ -98,7 +118,7 @@ def test_a_family_that_declares_no_cohorts_is_trained_plainly_and_the_reason_say
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(compilation.networks.REGISTRY, "get", lambda _: replace(REGISTRY_MLP, cohort=False))
-    suite = suite_of(compile="always")
+    suite = suite_of(compile="never")
     found = decide_steps(suite, suite.tasks[0], n_runs=1, compiler=None)
     assert found.kind == "plain"
     assert "family 'mlp' cannot train in cohorts: trained by the reference trainer" in found.reason
@@ -111,5 +131,5 @@ def test_no_timing_enters_and_equal_suites_decide_alike() -> None:
     suite = suite_of()
     again = Suite.of(suite.resolved())
     for n_runs in (1, 100, 1000, 10**5):
-        first = decide_steps(suite, suite.tasks[0], n_runs=n_runs, compiler=CXX)
-        assert first == decide_steps(again, again.tasks[0], n_runs=n_runs, compiler=CXX)
+        first = decide_steps(suite, suite.tasks[0], n_runs=n_runs, compiler=CC)
+        assert first == decide_steps(again, again.tasks[0], n_runs=n_runs, compiler=CC)

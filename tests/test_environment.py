@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -122,10 +122,24 @@ def test_the_answer_of_torch_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "program"), [("no-such-compiler", "no-such-compiler"), ("sh -c", "sh"), ("", "g++")]
+    ("variable", "command"),
+    [("no-such-compiler", None), ("sh -c", ["sh", "-c"]), ("", ["cc"])],
 )
 def test_the_compiler_is_the_one_that_the_environment_names(
-    monkeypatch: pytest.MonkeyPatch, variable: str, program: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, command: list[str] | None
 ) -> None:
-    monkeypatch.setenv("CXX", variable)
-    assert find_compiler() == shutil.which(program)
+    for name in ("cc", "sh"):
+        (tmp_path / name).write_text("#!/bin/sh\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CC", variable)
+    assert find_compiler() == command
+
+
+def test_without_cc_any_usual_compiler_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert find_compiler() is None
+    (tmp_path / "clang").write_text("#!/bin/sh\n", encoding="utf-8")
+    (tmp_path / "clang").chmod(0o755)
+    assert find_compiler() == ["clang"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -67,7 +69,7 @@ def test_every_command_and_option_is_shown() -> None:
     for words, command in commands(cli, "hpbench"):
         (entry,) = [entry for entry in entries if entry.startswith(f"{words} ")]
         options = {name for item in command.params if isinstance(item, click.Option) for name in item.opts}
-        assert options == set(re.findall(r"--[a-z]+", entry)), words
+        assert options == set(re.findall(r"--[a-z][a-z-]*", entry)), words
 
 
 def test_every_key_of_a_suite_is_explained() -> None:
@@ -113,7 +115,8 @@ def test_the_plugin_in_the_text_works(
 ) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     plugin, suite = tmp_path / "readme_plugin.py", tmp_path / "own.toml"
-    plugin.write_text(blocks("python")[0], encoding="utf-8")
+    (text,) = [block for block in blocks("python") if "REGISTRY.add" in block]
+    plugin.write_text(text, encoding="utf-8")
     suite.write_text(
         'schema = 1\nname = "own"\nroot_seed = 1\nrepetitions = 1\nbudget = { trials = 2 }\n'
         'tasks = [{ dataset = "iris", network = "mlp", epochs = 1 }]\n'
@@ -126,6 +129,25 @@ def test_the_plugin_in_the_text_works(
     finally:
         STRATEGIES.reset()
     assert "2/2 trials | iris-mlp/learning-rate-only" in capsys.readouterr().out
+
+
+def test_the_script_in_the_text_runs_word_for_word(tmp_path: Path) -> None:
+    script = tmp_path / "look.py"
+    (text,) = [block for block in blocks("python") if "import hpbench\n" in block]
+    script.write_text(text, encoding="utf-8")
+    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trials" in done.stdout
+    assert (tmp_path / "best.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "results" / "smoke" / "report.html").exists()
 
 
 def test_links_lead_to_files() -> None:

@@ -45,13 +45,17 @@ TIME_KEYS = ("ask_seconds", "train_seconds", "evaluate_seconds", "tell_seconds")
 """The only keys in which two runs of the same suite on the same machine differ."""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+"""Made once: every stored row is written, and checked when it is read, by it."""
+
+
 def text_of(value: object) -> str:
     """Return ``value`` as compact ASCII JSON; keys keep their order.
 
     Raises:
         ValueError: a number is not finite, which JSON cannot say.
     """
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def config_text(config: Config) -> str:

@@ -1,7 +1,7 @@
-"""Whether the cohorts of a task take compiled steps: decided from the suite alone, once for a study.
+"""How the trials of a task take their steps: decided from the suite alone, once for a study.
 
-The bits of a compiled step differ from those of a traced one, so two machines and a resumed study
-must decide alike: no timing enters.
+The bits of compiled, traced and plain steps differ from one another, so two machines and a resumed
+study must decide alike: no timing enters.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hpbench.tasks import datasets, networks
 
 __all__ = [
     "REPAID_STEPS",
+    "SHARED_STEPS",
     "STEP_SECONDS",
     "UNKNOWN_STEP_SECONDS",
     "Steps",
@@ -26,11 +27,16 @@ __all__ = [
     "train_examples",
 ]
 
-REPAID_STEPS = 80_000
-"""Planned optimiser steps, over all trials, from which compiling one depth of a network is repaid.
+REPAID_STEPS = 5_000
+"""Planned optimiser steps of a task, over all trials, from which compiling is repaid.
 
-Compiling a depth of the mlp took 13 to 20 seconds; a compiled step took about a tenth of the reference
-trainer's, which saved 0.2 to 0.5 milliseconds each. The compiling is paid once a machine, not once a suite.
+The library compiles in one to two seconds, once a machine; a compiled step saves about half a millisecond.
+"""
+
+SHARED_STEPS = 80_000
+"""Planned optimiser steps a depth from which traced steps are quicker than the reference trainer's.
+
+Traced steps gain by company: with fewer trials, cohorts are too small.
 """
 
 STEP_SECONDS = {
@@ -40,11 +46,11 @@ STEP_SECONDS = {
     "transformer": 4.5e-3,
     "rnn": 4e-3,
     "resnet": 6e-3,
+    "resnet-batchnorm": 6e-3,
 }
 """Typical seconds of one optimiser step of the reference trainer, small data, one thread."""
 
 UNKNOWN_STEP_SECONDS = 3e-3
-_NO_COMPILER = "no C++ compiler on this machine"
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Steps:
 
 
 def decide_steps(
-    suite: Suite, task: SuiteTask, *, n_runs: int, compiler: str | None, device: str = "cpu"
+    suite: Suite, task: SuiteTask, *, n_runs: int, compiler: Sequence[str] | None, device: str = "cpu"
 ) -> Steps:
     """Return how the trials of ``task`` take their steps.
 
@@ -72,7 +78,7 @@ def decide_steps(
         suite: the whole suite, never a part of it.
         task: one of its tasks.
         n_runs: runs of that task in the whole suite, refused pairings left out.
-        compiler: the C++ compiler of this machine, or None.
+        compiler: the command of this machine's C compiler, or None.
         device: where the study trains; steps are compiled for the CPU alone.
 
     Raises:
@@ -82,35 +88,49 @@ def decide_steps(
         return Steps("plain", "a function takes no steps of training")
     if suite.trainer == "reference":
         return Steps("plain", "reference trainer")
-    if not networks.REGISTRY.get(task.network).cohort:
-        return Steps(
-            "plain", f"family {task.network!r} cannot train in cohorts: trained by the reference trainer"
-        )
+    family = networks.REGISTRY.get(task.network)
     if not device.startswith("cpu"):
-        return Steps("traced", f"steps are compiled for the CPU alone, and the device is {device}")
+        return _stacked(family, f"steps are compiled for the CPU alone, and the device is {device}")
     if suite.compile == "always" and compiler is None:
         raise UsageError(
-            "`compile` must be 'auto' or 'never' where there is no C++ compiler, got 'always'. Install g++, or "
-            "set the environment variable CXX."
+            "`compile` must be 'auto' or 'never' where there is no C compiler, got 'always'. Install gcc, or "
+            "set the environment variable CC."
         )
-    if suite.compile != "auto":
-        return Steps("compiled" if suite.compile == "always" else "traced", f"compile = '{suite.compile}'")
-    return _repaid(suite, task, n_runs=n_runs, compiler=compiler)
+    if suite.compile == "never":
+        return _stacked(family, "compile = 'never'")
+    return _compiled(suite, task, planned_steps(suite, task, n_runs=n_runs), compiler)
 
 
-def _repaid(suite: Suite, task: SuiteTask, *, n_runs: int, compiler: str | None) -> Steps:
-    """Return compiled steps if the planned ones repay the compiling and there is a compiler.
-
-    Otherwise few steps are planned, so cohorts would be small, and traced steps in small company are
-    slower than the reference trainer: it takes the task.
-    """
-    unit = planned_steps(suite, task, n_runs=n_runs) / n_depths(space_of(task))
-    count = f"{unit:,.0f} planned steps a depth"
-    if unit < REPAID_STEPS:
+def _compiled(suite: Suite, task: SuiteTask, planned: float, compiler: Sequence[str] | None) -> Steps:
+    """Return compiled steps where they are wanted or repaid, and possible."""
+    if not networks.REGISTRY.get(task.network).compiled:
+        return _in_company(task, planned, f"family {task.network!r} has layers that cannot be compiled")
+    if suite.compile == "always":
+        return Steps("compiled", "compile = 'always'")
+    count = f"{planned:,.0f} planned steps"
+    if planned < REPAID_STEPS:
         return Steps("plain", f"{count}, fewer than the {REPAID_STEPS:,} that repay compiling")
     if compiler is None:
-        return Steps("traced", _NO_COMPILER)
+        return _in_company(task, planned, "no C compiler on this machine")
     return Steps("compiled", f"{count}, at least the {REPAID_STEPS:,} that repay compiling")
+
+
+def _stacked(family: networks.NetworkFamily, reason: str) -> Steps:
+    """Return traced steps, or the reference trainer's for a family whose lanes cannot be stacked."""
+    if family.cohort:
+        return Steps("traced", reason)
+    return Steps("plain", f"family {family.name!r} cannot train in cohorts: trained by the reference trainer")
+
+
+def _in_company(task: SuiteTask, planned: float, reason: str) -> Steps:
+    """Return traced steps where cohorts are large enough to gain by them."""
+    family = networks.REGISTRY.get(task.network)
+    each = planned / n_depths(space_of(task))
+    if not family.cohort or (each >= SHARED_STEPS and family.inputs == "flat"):
+        return _stacked(family, reason)
+    if family.inputs != "flat":
+        return Steps("plain", f"{reason}; in cohorts on a CPU it is no quicker")
+    return Steps("plain", f"{reason}; {each:,.0f} planned steps a depth, too few for cohorts")
 
 
 def planned_steps(suite: Suite, task: SuiteTask, *, n_runs: int) -> float:
@@ -125,13 +145,13 @@ def planned_steps(suite: Suite, task: SuiteTask, *, n_runs: int) -> float:
 
 
 def n_depths(space: SearchSpace) -> int:
-    """Return how many values the hyperparameter ``layers`` can have: each is compiled by itself."""
+    """Return how many values the hyperparameter ``layers`` can have: each is traced by itself."""
     return int(space["layers"].n_values) if "layers" in space.names else 1
 
 
 def train_examples(suite: Suite, task: SuiteTask) -> float:
     """Return roughly how many examples are trained on; the data set is loaded to be counted."""
-    examples = len(datasets.load(task.dataset).targets)
+    examples = len(datasets.load(suite.data(task)).targets)
     return examples * (1.0 - suite.validation.fraction - suite.test_fraction)
 
 

@@ -117,7 +117,7 @@ def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any
     if task.function is not None:
         family = families.REGISTRY.get(task.function)
         return {"function": task.function, "counts": family.counts, "minimum": family.minimum, **found}
-    dataset = datasets.load(task.dataset)
+    dataset = datasets.load(suite.data(task))
     parts = split(
         dataset,
         root_seed=suite.root_seed,
@@ -134,6 +134,7 @@ def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any
         "n_val": len(parts.val_targets),
         "n_test": len(parts.test_targets),
         "checksum": dataset.checksum,
+        "origin": dict(dataset.origin),
         **found,
     }
 

@@ -51,10 +51,13 @@ def library_version(distribution: str | None) -> str | None:
         return None
 
 
-def find_compiler() -> str | None:
-    """Return the path of the C++ compiler: the one that ``$CXX`` names, or g++; None if there is none."""
-    words = shlex.split(os.environ.get("CXX", "")) or ["g++"]
-    return shutil.which(words[0])
+def find_compiler() -> list[str] | None:
+    """Return the command of the C compiler: what ``$CC`` names, or cc, gcc or clang; None if there is none."""
+    chosen = shlex.split(os.environ.get("CC", ""))
+    for words in [chosen] if chosen else [["cc"], ["gcc"], ["clang"]]:
+        if shutil.which(words[0]):
+            return words
+    return None
 
 
 def describe(*, threads: int, workers: int, libraries: Iterable[str] = ()) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["atomic_path", "atomic_write", "sync_directory"]
+import platformdirs
+
+__all__ = ["atomic_path", "atomic_write", "cache_folder", "sync_directory"]
 
 
 @contextlib.contextmanager
@@ -65,3 +67,9 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def cache_folder(part: str) -> Path:
+    """Return the folder of one kind of kept files: in ``$HPBENCH_CACHE``, or in the user's cache folder."""
+    chosen = os.environ.get("HPBENCH_CACHE")
+    return (Path(chosen) if chosen else Path(platformdirs.user_cache_dir("hpbench"))) / part

@@ -37,7 +37,7 @@ __all__ = [
 _THINK_SECONDS = {"skopt-gp": 0.4, "skopt-forest": 0.2, "skopt-gbrt": 0.2}
 """Typical seconds of asking and telling, for strategies that fit a model at every trial."""
 
-_SPEED = {"plain": 1.0, "traced": 2.5, "compiled": 6.0}
+_SPEED = {"plain": 1.0, "traced": 2.5, "compiled": 20.0}
 """How many trials a mixed search space trains in the time of one of the reference trainer's."""
 
 _CALIBRATION_STEPS = 24

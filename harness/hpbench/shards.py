@@ -75,10 +75,10 @@ def run_bytes(suite: Suite, task: SuiteTask) -> int:
     moments and the best weights. The parameters are bounded by a network whose layers are all as
     large as the largest size of the space, 3 x 3 convolutions where inputs are images.
     """
-    dataset = datasets.load(task.dataset)
+    dataset = datasets.load(suite.data(task))
     kinds = [REGISTRY.get(strategy.use) for strategy in suite.strategies]
     if not any(Capability.RESUMES in kind.capabilities for kind in kinds):
-        return int(dataset.inputs.nbytes)
+        return dataset.n_bytes
     trials = suite.budget_trials(task) or 1
     space, family = space_of(task), networks.REGISTRY.get(task.network)
     sizes = {name: _largest(space, name) for name in family.shaping if name != "batch_size"}
@@ -87,7 +87,7 @@ def run_bytes(suite: Suite, task: SuiteTask) -> int:
     features = math.prod(dataset.shape)
     taps = 9 if family.inputs == "image" else 1
     parameters = width * (features * taps + layers * taps * width + features * dataset.n_classes)
-    return int(dataset.inputs.nbytes) + trials * parameters * _TENSORS_OF_A_STATE * dataset.inputs.itemsize
+    return dataset.n_bytes + trials * parameters * _TENSORS_OF_A_STATE * dataset.inputs.itemsize
 
 
 def _largest(space: SearchSpace, name: str) -> int:

@@ -56,7 +56,8 @@ class StudyInfo:
         device: where the trials train, such as ``"cpu"``.
         environment: the whitelisted description of program, libraries and machine.
         tasks: name → dataset, network, epochs, shape, n_classes, n_train, n_val, n_test, checksum,
-            space, constants, default, steps (plain, traced or compiled, as decided when the study was
+            origin (version and file checksum of data that do not come with hpbench), space,
+            constants, default, steps (plain, traced or compiled, as decided when the study was
             created), steps_reason.
         strategies: name → use, label, options, library, version, capabilities.
         skipped: refused pairings, each with task, strategy and reason.

@@ -13,7 +13,7 @@ import pytest
 
 from hpbench.store import Store
 from hpbench.study import RunRow, RunState, StudyInfo
-from hpbench.trial import Evaluation, Record, RunKey, Status
+from hpbench.trial import Config, Evaluation, Record, RunKey, Status, Value
 
 N_VAL, N_TEST = 360, 361
 
@@ -34,6 +34,11 @@ class Plan:
     gains: Mapping[str, float] = field(default_factory=lambda: {"skopt-gp": 0.05, "genetic": 0.02})
     objective: str = "error"
     name: str = "synthetic"
+    root_seed: int = 7
+    device: str = "cpu"
+    slower: float = 1.0
+    worse: Mapping[str, float] = field(default_factory=dict)
+    space: Sequence[Mapping[str, Any]] = ()
     checks: Sequence[tuple[str, float, float]] = ()
 
 
@@ -42,7 +47,7 @@ def info_of(plan: Plan) -> StudyInfo:
     suite: dict[str, Any] = {
         "schema": 1,
         "name": plan.name,
-        "root_seed": 7,
+        "root_seed": plan.root_seed,
         "repetitions": plan.repetitions,
         "budget": {"trials": plan.trials, "epochs": None, "seconds": None},
         "objective": plan.objective,
@@ -50,14 +55,17 @@ def info_of(plan: Plan) -> StudyInfo:
         "tasks": [{"name": task} for task in plan.tasks],
         "strategies": [{"name": name, "use": name} for name in plan.strategies],
     }
-    tasks = {task: {"epochs": 10, "n_val": N_VAL, "n_test": N_TEST} for task in plan.tasks}
+    tasks = {
+        task: {"epochs": 10, "n_val": N_VAL, "n_test": N_TEST, "space": [dict(item) for item in plan.space]}
+        for task in plan.tasks
+    }
     strategies = {name: {"use": name, "label": plan.labels.get(name, name)} for name in plan.strategies}
     skipped = [
         {"task": task, "strategy": name, "reason": f"strategy {name!r} lacks CONDITIONAL. Skipped."}
         for task, name in plan.skipped
     ]
     return StudyInfo(
-        suite, "", "0" * 64, "cpu", {}, tasks, strategies, skipped, "0.1.0", "2026-11-20T00:00:00+00:00"
+        suite, "", "0" * 64, plan.device, {}, tasks, strategies, skipped, "0.1.0", "2026-11-20T00:00:00+00:00"
     )
 
 
@@ -69,8 +77,9 @@ def records_of(plan: Plan, run: RunKey, count: int) -> list[Record]:
     error = np.clip(
         0.06 + luck + 0.25 * rng.beta(0.8, 4, count) * (1 - 8 * drift[:count]) - drift[:count], 0.004, 0.9
     )
+    error = np.clip(error + plan.worse.get(run.strategy, 0.0), 0.0, 0.95)
     ask = {"skopt-gp": 0.08}.get(run.strategy, 0.0004) * rng.lognormal(0, 0.2, count)
-    train = rng.lognormal(-0.7, 0.5, count)
+    train = plan.slower * rng.lognormal(-0.7, 0.5, count)
     failed = rng.random(count) < plan.failure_rate
     return [
         _record(
@@ -79,11 +88,30 @@ def records_of(plan: Plan, run: RunKey, count: int) -> list[Record]:
             float(error[number]),
             float(ask[number]),
             float(train[number]),
+            config=config_of(plan, run, number),
             failed=bool(failed[number]),
             rng=rng,
         )
         for number in range(count)
     ]
+
+
+def config_of(plan: Plan, run: RunKey, number: int) -> Config:
+    """Return the configuration of a trial: drawn from the plan's space, or the one that all share."""
+    if not plan.space:
+        return {"lr": 0.1}
+    rng = np.random.default_rng([zlib.crc32(f"{run.task}/{run.strategy}".encode()), run.repetition, number])
+    config: dict[str, Value] = {}
+    for item in plan.space:
+        unit = float(rng.random())
+        if item["kind"] == "categorical":
+            config[item["name"]] = item["choices"][int(unit * len(item["choices"]))]
+            continue
+        value = item["low"] + unit * (item["high"] - item["low"])
+        if item["log"]:
+            value = item["low"] * (item["high"] / item["low"]) ** unit
+        config[item["name"]] = round(value) if item["kind"] == "integer" else value
+    return config
 
 
 def _record(
@@ -93,6 +121,7 @@ def _record(
     ask: float,
     train: float,
     *,
+    config: Config,
     failed: bool,
     rng: np.random.Generator,
 ) -> Record:
@@ -113,7 +142,7 @@ def _record(
             curve=(0.5, 1 - val / N_VAL),
             **common,
         )
-    return Record(run, number, None, {"lr": 0.1}, evaluation, ask, 0.0001)
+    return Record(run, number, None, config, evaluation, ask, 0.0001)
 
 
 def write(folder: Path, plan: Plan) -> Path:

@@ -27,6 +27,7 @@ FIGURES = [
     "difference",
     "regret-by-task",
     "final-test",
+    "learning",
     "overhead",
     "status",
     "time-by-part",

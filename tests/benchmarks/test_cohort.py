@@ -1,7 +1,7 @@
 """How many times faster cohorts train a mixed search space than the plain loop, everything included.
 
-The space of the mlp on digits with all hyperparameters varying: 50 random trials of 10 epochs in each
-repetition, one thread. ``nox -s bench -- tests/benchmarks/test_cohort.py`` takes about ten minutes.
+The space of a family on digits with all hyperparameters varying: 50 random trials of 10 epochs in each
+repetition, one thread. ``nox -s bench -- tests/benchmarks/test_cohort.py`` takes about fifteen minutes.
 """
 
 from __future__ import annotations
@@ -13,31 +13,48 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from hpbench.environment import find_compiler
+from hpbench.seeding import training_stream
 from hpbench.tasks import networks
 from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.network_task import NetworkTask
-from hpbench.tasks.training import cohort
-from hpbench.tasks.training.cohort import CohortTrainer
-from hpbench.tasks.training.lanes import Advance
-from hpbench.tasks.training.packages import compiler_at_hand
+from hpbench.tasks.networks.maps import Convolution
+from hpbench.tasks.training.compiled import CompiledTrainer
+from hpbench.tasks.training.kernels import library
+from hpbench.tasks.training.lanes import Advance, Lane
+from hpbench.tasks.training.reference import ReferenceTrainer
+from hpbench.tasks.training.stacked import StackedTrainer
 from hpbench.trial import Evaluation, Request, RunKey
 
-MLP = networks.REGISTRY.get("mlp")
-NAME, EPOCHS, TRIALS, REPETITIONS = "digits-mlp", 10, 50, 20
+EPOCHS, TRIALS, REPETITIONS = 10, 50, 20
 AGREEING = 200
 """Configurations that the reference trainer trains too; they time it as well."""
-WARM_BAR, COLD_BAR, AGREEMENT_BAR = 8.0, 5.0, 0.002
+BARS = {
+    "mlp": (5.0, 8.0),
+    "cnn": (2.0, 3.0),
+    "transformer": (None, 4.0),
+    "resnet": (None, 2.0),
+    "rnn": (None, 3.0),
+}
+"""Ratios wanted from a cold and from a warm cache."""
+FAMILIES = [name for name in networks.REGISTRY.names() if networks.REGISTRY.get(name).compiled]
+AGREEMENT_BAR = 0.002
+LARGE = 0.05
+"""A difference of one trial that must be explained: by how far rounding alone moves the reference trainer."""
+NUDGES = 5
 FLOPS_PER_WEIGHT = 6
-"""Of one example: two forwards and four backwards."""
+"""Of one use of a weight: two forwards and four backwards."""
 
 
 @dataclass
@@ -61,18 +78,24 @@ class Measured:
     gigaflop: float = 0.0
 
 
-def spec(trainer: str, *, compiled: bool = False) -> TaskSpec:
+def name_of(family: str) -> str:
+    """Return the name of the task."""
+    return f"digits-{family}"
+
+
+def spec(family: str, trainer: str, *, compiled: bool = False) -> TaskSpec:
     """Return the task, one thread."""
-    return TaskSpec(NAME, "digits", "mlp", EPOCHS, MLP.space, trainer=trainer, compiled=compiled)  # type: ignore[arg-type]
+    space = networks.REGISTRY.get(family).space
+    return TaskSpec(name_of(family), "digits", family, EPOCHS, space, trainer=trainer, compiled=compiled)  # type: ignore[arg-type]
 
 
-def requests(repetitions: int) -> list[Request]:
+def requests(family: str, repetitions: int) -> list[Request]:
     """Return the random trials of the first repetitions."""
-    found = []
+    space, found = networks.REGISTRY.get(family).space, []
     for repetition in range(repetitions):
         rng = np.random.default_rng([repetition, 20])
-        run = RunKey(NAME, "random", repetition)
-        found += [Request(run, number, MLP.space.sample(rng), EPOCHS) for number in range(TRIALS)]
+        run = RunKey(name_of(family), "random", repetition)
+        found += [Request(run, number, space.sample(rng), EPOCHS) for number in range(TRIALS)]
     return found
 
 
@@ -88,33 +111,54 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return perf_counter() - begun, spent() - cpu
 
 
-def by_cohorts(repetitions: int, *, compiled: bool) -> Measured:
-    """Return what training the repetitions in cohorts costs from building the task on."""
-    asked, trained, sizes = requests(repetitions), [], []
-    advance, advance_cohort = CohortTrainer.advance, CohortTrainer._advance_cohort
+@cache
+def multiplications(family: str, shaping: str) -> int:
+    """Return the multiplications of one example through the network of true size, by running shapes through it."""
+    count = 0
 
-    def watched(self: CohortTrainer, work: Sequence[Advance]) -> None:
+    def add(layer: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
+        nonlocal count
+        if isinstance(layer, torch.nn.Linear | Convolution):
+            places = output[0].numel() // layer.weight.shape[0]
+            count += layer.weight.numel() * places
+
+    module = networks.REGISTRY.get(family).build(json.loads(shaping), (1, 8, 8), 10)
+    for layer in module.modules():
+        layer.register_forward_hook(add)
+    module(torch.zeros(1, 1, 8, 8))
+    return count
+
+
+def gigaflop(family: str, lane: Lane) -> float:
+    """Return what a lane's training took in arithmetic."""
+    each = multiplications(family, json.dumps(lane.config, sort_keys=True))
+    return FLOPS_PER_WEIGHT * each * lane.steps * lane.recipe.batch_size * 1e-9
+
+
+def by_cohorts(family: str, repetitions: int, *, compiled: bool) -> Measured:
+    """Return what training the repetitions in cohorts costs from building the task on."""
+    asked, trained, sizes = requests(family, repetitions), [], []
+    kind: Any = CompiledTrainer if compiled else StackedTrainer
+    advance, stacked = kind.advance, StackedTrainer._advance_cohort
+
+    def watched(self: Any, work: Sequence[Advance[Any]]) -> None:
         trained.extend(work)
         advance(self, work)
 
-    def counted(self: CohortTrainer, members: Sequence[Advance]) -> None:
+    def counted(self: StackedTrainer, members: Sequence[Advance[Any]]) -> None:
         sizes.append(len(members))
-        advance_cohort(self, members)
+        stacked(self, members)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CohortTrainer, "advance", watched)
-        patch.setattr(CohortTrainer, "_advance_cohort", counted)
-        patch.setattr(cohort, "_STEPS", {})
-        seconds, cpu = timed(lambda: NetworkTask(spec("cohort", compiled=compiled)).evaluate(asked))
-    flops = sum(
-        FLOPS_PER_WEIGHT
-        * sum(parameter.numel() for parameter in item.lane.module.parameters())
-        * item.lane.steps
-        * item.lane.recipe.batch_size
-        for item in trained
-    )
-    signatures = len({item.lane.signature for item in trained})
-    return Measured(len(asked), seconds, cpu, signatures, tuple(sizes), flops * 1e-9)
+        patch.setattr(kind, "advance", watched)
+        patch.setattr(StackedTrainer, "_advance_cohort", counted)
+        library._library.cache_clear()
+        task = spec(family, "cohort", compiled=compiled)
+        seconds, cpu = timed(lambda: NetworkTask(task).evaluate(asked))
+    shaping = networks.REGISTRY.get(family).shaping
+    signatures = len({json.dumps([item.lane.config[name] for name in shaping]) for item in trained})
+    flops = sum(gigaflop(family, item.lane) for item in trained)
+    return Measured(len(asked), seconds, cpu, signatures, tuple(sizes) or (len(asked),), flops)
 
 
 ELSEWHERE = """
@@ -126,167 +170,165 @@ spec = importlib.util.spec_from_file_location("test_cohort", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 sys.modules["test_cohort"] = module
 spec.loader.exec_module(module)
-module.NetworkTask(module.spec("reference")).data(0)
-print(json.dumps(asdict(module.by_cohorts(module.REPETITIONS, compiled=True))))
+module.NetworkTask(module.spec(sys.argv[2], "reference")).data(0)
+print(json.dumps(asdict(module.by_cohorts(sys.argv[2], module.REPETITIONS, compiled=True))))
 """
 
 
-@pytest.fixture(scope="module")
-def compiled_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of compiled steps: empty at first, filled by the measurement from a cold cache."""
-    if not compiler_at_hand():
-        pytest.skip("compiling a step needs a C++ compiler: install g++ or set CXX")
-    return tmp_path_factory.mktemp("cache")
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    """A family whose lanes can be compiled."""
+    if find_compiler() is None:
+        pytest.skip("compiled training needs a C compiler: install gcc or set CC")
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="module")
-def cold(compiled_cache: Path) -> Measured:
-    """A fresh process that finds no compiled step and none of the compiler's own leavings."""
-    environment = {
-        **os.environ,
-        "HPBENCH_CACHE": str(compiled_cache / "hpbench"),
-        "TORCHINDUCTOR_CACHE_DIR": str(compiled_cache / "inductor"),
-        "OMP_NUM_THREADS": "1",
-    }
+def cold(family: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Measured, Path]:
+    """A fresh process that finds no compiled library, and the cache that it leaves."""
+    folder = tmp_path_factory.mktemp("cache")
     answer = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, __file__],
-        env=environment,
+        [sys.executable, "-c", ELSEWHERE, __file__, family],
+        env={**os.environ, "HPBENCH_CACHE": str(folder), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         check=True,
         text=True,
     )
     values = json.loads(answer.stdout.splitlines()[-1])
-    return Measured(**{**values, "lanes": tuple(values["lanes"])})
+    return Measured(**{**values, "lanes": tuple(values["lanes"])}), folder
 
 
 @pytest.fixture
-def warm_cache(cold: Measured, compiled_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let compiled steps come from the cache that the cold measurement filled."""
-    assert cold.trials
-    monkeypatch.setenv("HPBENCH_CACHE", str(compiled_cache / "hpbench"))
+def warm_cache(cold: tuple[Measured, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library come from the cache that the cold measurement filled."""
+    monkeypatch.setenv("HPBENCH_CACHE", str(cold[1]))
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
-def sample() -> list[Request]:
+def sample(family: str) -> list[Request]:
     """A random sample of the trials."""
-    everything = requests(REPETITIONS)
+    everything = requests(family, REPETITIONS)
     places = np.random.default_rng(7).choice(len(everything), AGREEING, replace=False)
     return [everything[place] for place in sorted(places)]
-
-
-@pytest.fixture(scope="module")
-def plain(sample: list[Request]) -> tuple[Measured, list[Evaluation]]:
-    """What the sample costs the reference trainer, and its answers."""
-    torch.set_num_threads(1)
-    answers: list[Evaluation] = []
-    seconds, cpu = timed(lambda: answers.extend(NetworkTask(spec("reference")).evaluate(sample)))
-    return Measured(len(sample), seconds, cpu), answers
-
-
-def ratios(plain: Measured, measured: Measured) -> tuple[float, float]:
-    """Return how many times faster than the reference trainer, by wall and by processor time."""
-    return (
-        plain.seconds / plain.trials / (measured.seconds / measured.trials),
-        plain.cpu_seconds / plain.trials / (measured.cpu_seconds / measured.trials),
-    )
-
-
-def report(
-    benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str], name: str, *pair: Measured
-) -> float:
-    """Keep and print the figures of a way of training; return its ratio by wall time."""
-    plain, measured = pair
-    wall, cpu = ratios(plain, measured)
-    lanes = measured.lanes
-    benchmark.extra_info[name] = {
-        **asdict(measured),
-        "ratio": wall,
-        "cpu_ratio": cpu,
-        "mean_lanes": fmean(lanes),
-        "gigaflop_per_second": measured.gigaflop / measured.seconds,
-    }
-    benchmark.extra_info["reference"] = asdict(plain)
-    with capsys.disabled():
-        print(  # noqa: T201 - a benchmark's table
-            f"\n{name:>24}: {measured.trials:5d} trials {measured.seconds:7.1f} s (cpu {measured.cpu_seconds:7.1f}) "
-            f"ratio {wall:5.1f} (cpu {cpu:5.1f}), {measured.signatures} signatures, {len(lanes)} cohorts of "
-            f"{min(lanes)}-{median(lanes):.0f}-{max(lanes)} lanes, "
-            f"{measured.gigaflop / measured.cpu_seconds:.1f} GFLOP per cpu second; "
-            f"reference {plain.seconds / plain.trials:.3f} s a trial (cpu {plain.cpu_seconds / plain.trials:.3f})",
-            end="",
-        )
-    return wall
 
 
 Plain = tuple[Measured, list[Evaluation]]
 Capture = pytest.CaptureFixture[str]
 
 
-def test_from_a_warm_cache(
-    benchmark: BenchmarkFixture, capsys: Capture, warm_cache: None, plain: Plain
-) -> None:
-    assert warm_cache is None
+@pytest.fixture(scope="module")
+def plain(family: str, sample: list[Request]) -> Plain:
+    """What the sample costs the reference trainer, and its answers."""
     torch.set_num_threads(1)
-    found = benchmark.pedantic(lambda: by_cohorts(REPETITIONS, compiled=True), rounds=1)
-    report(benchmark, capsys, "compiled, warm cache", plain[0], found)
-    benchmark.extra_info["wanted_ratio"] = WARM_BAR
+    answers: list[Evaluation] = []
+    seconds, cpu = timed(lambda: answers.extend(NetworkTask(spec(family, "reference")).evaluate(sample)))
+    return Measured(len(sample), seconds, cpu), answers
+
+
+def report(
+    benchmark: BenchmarkFixture, capsys: Capture, name: str, *pair: Measured, wanted: float | None = None
+) -> None:
+    """Keep and print the figures of a way of training."""
+    plain, measured = pair
+    wall = plain.seconds / plain.trials / (measured.seconds / measured.trials)
+    cpu = plain.cpu_seconds / plain.trials / (measured.cpu_seconds / measured.trials)
+    benchmark.extra_info[name] = {
+        **asdict(measured),
+        "ratio": wall,
+        "cpu_ratio": cpu,
+        "mean_lanes": fmean(measured.lanes),
+        "gigaflop_per_second": measured.gigaflop / measured.seconds,
+        "wanted_ratio": wanted,
+    }
+    benchmark.extra_info["reference"] = asdict(plain)
+    with capsys.disabled():
+        print(  # noqa: T201 - a benchmark's table
+            f"\n{name:>28}: {measured.trials:5d} trials {measured.seconds:7.1f} s (cpu {measured.cpu_seconds:7.1f}) "
+            f"ratio {wall:5.1f} (cpu {cpu:5.1f}), {measured.signatures} signatures, {len(measured.lanes)} cohorts, "
+            f"mean {fmean(measured.lanes):.0f} lanes, {measured.gigaflop / measured.cpu_seconds:.1f} GFLOP per cpu "
+            f"second; reference {plain.seconds / plain.trials:.3f} s a trial (cpu {plain.cpu_seconds / plain.trials:.3f})",
+            end="",
+        )
+
+
+@pytest.mark.usefixtures("warm_cache")
+def test_from_a_warm_cache(benchmark: BenchmarkFixture, capsys: Capture, family: str, plain: Plain) -> None:
+    found = benchmark.pedantic(lambda: by_cohorts(family, REPETITIONS, compiled=True), rounds=1)
+    wanted = BARS.get(family, (None, None))[1]
+    report(benchmark, capsys, f"{family}, compiled, warm", plain[0], found, wanted=wanted)
 
 
 def test_from_a_cold_cache(
-    benchmark: BenchmarkFixture, capsys: Capture, cold: Measured, plain: Plain
+    benchmark: BenchmarkFixture, capsys: Capture, family: str, cold: tuple[Measured, Path], plain: Plain
 ) -> None:
     benchmark.pedantic(lambda: cold, rounds=1)  # measured in its own process
-    report(benchmark, capsys, "compiled, cold cache", plain[0], cold)
-    benchmark.extra_info["wanted_ratio"] = COLD_BAR
+    wanted = BARS.get(family, (None, None))[0]
+    report(benchmark, capsys, f"{family}, compiled, cold", plain[0], cold[0], wanted=wanted)
 
 
-def test_without_a_compiler(benchmark: BenchmarkFixture, capsys: Capture, plain: Plain) -> None:
-    torch.set_num_threads(1)
-    found = benchmark.pedantic(lambda: by_cohorts(REPETITIONS, compiled=False), rounds=1)
-    report(benchmark, capsys, "traced", plain[0], found)
-
-
+@pytest.mark.usefixtures("warm_cache")
 @pytest.mark.parametrize("repetitions", [1, 5, 10, 40])
-def test_the_ratio_grows_with_repetitions(
-    benchmark: BenchmarkFixture, capsys: Capture, warm_cache: None, plain: Plain, repetitions: int
+def test_the_ratio_does_not_need_repetitions(
+    benchmark: BenchmarkFixture, capsys: Capture, family: str, plain: Plain, repetitions: int
 ) -> None:
-    assert warm_cache is None
+    found = benchmark.pedantic(lambda: by_cohorts(family, repetitions, compiled=True), rounds=1)
+    report(benchmark, capsys, f"{family}, warm, {repetitions} repetitions", plain[0], found)
+
+
+@pytest.mark.parametrize("family", ["mlp"], indirect=True)
+def test_without_a_compiler(benchmark: BenchmarkFixture, capsys: Capture, family: str, plain: Plain) -> None:
     torch.set_num_threads(1)
-    found = benchmark.pedantic(lambda: by_cohorts(repetitions, compiled=True), rounds=1)
-    report(benchmark, capsys, f"warm, {repetitions} repetitions", plain[0], found)
+    found = benchmark.pedantic(lambda: by_cohorts(family, REPETITIONS, compiled=False), rounds=1)
+    report(benchmark, capsys, f"{family}, traced", plain[0], found)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+def nudged(task: NetworkTask, request: Request) -> list[float]:
+    """Return accuracies of the reference trainer whose initial weights are off by one part in ten million."""
+    trainer: ReferenceTrainer = task._trainer
+    data, found = task.data(request.run.repetition), []
+    stream = training_stream(0, request.run.task, request.run.repetition)
+    for seed in range(NUDGES):
+        state = trainer.start(task.space.complete(request.config), data, stream)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in state.module.parameters():
+                parameter.mul_(1 + 1e-7 * torch.randn(parameter.shape, generator=generator))
+        trainer.advance(state, data, stream, request.epochs)
+        scores = state.outcome.last
+        assert scores is not None
+        found.append(1 - scores.error)
+    return found
+
+
+@pytest.mark.usefixtures("warm_cache")
 def test_accuracies_agree_with_the_reference_trainers(
-    benchmark: BenchmarkFixture,
-    capsys: Capture,
-    warm_cache: None,
-    plain: Plain,
-    sample: list[Request],
-    *,
-    compiled: bool,
+    benchmark: BenchmarkFixture, capsys: Capture, family: str, plain: Plain, sample: list[Request]
 ) -> None:
-    assert warm_cache is None
-    torch.set_num_threads(1)
-    task = NetworkTask(spec("cohort", compiled=compiled))
-    answers = benchmark.pedantic(lambda: task.evaluate(sample), rounds=1)
-    pairs = list(zip(answers, plain[1], strict=True))
-    both = [
-        (one.val_correct / one.val_total, other.val_correct / other.val_total)
-        for one, other in pairs
-        if one.val_correct is not None and other.val_correct is not None
-    ]
-    differences = [one - other for one, other in both]
+    answers = benchmark.pedantic(
+        lambda: NetworkTask(spec(family, "cohort", compiled=True)).evaluate(sample), rounds=1
+    )
+    task, differences, unexplained = NetworkTask(spec(family, "reference")), [], []
+    for request, one, other in zip(sample, answers, plain[1], strict=True):
+        assert one.status is other.status
+        if one.val_correct is None or one.val_total is None or other.val_correct is None:
+            continue
+        differences.append((one.val_correct - other.val_correct) / one.val_total)
+        if abs(differences[-1]) > LARGE:
+            spread = np.ptp([*nudged(task, request), other.val_correct / one.val_total])
+            if abs(differences[-1]) > 3 * spread:
+                unexplained.append((differences[-1], spread, request.config))
     figures = {
         "mean_difference": fmean(differences),
         "mean_absolute_difference": fmean(map(abs, differences)),
         "largest_difference": max(map(abs, differences)),
         "equal": sum(difference == 0.0 for difference in differences) / len(differences),
-        "status_differs": sum(one.status is not other.status for one, other in pairs),
+        "large": sum(abs(difference) > LARGE for difference in differences),
     }
     benchmark.extra_info.update(figures)
     with capsys.disabled():
         values = ", ".join(f"{name} {value:.5f}" for name, value in figures.items())
-        print(f"\n{'compiled' if compiled else 'traced':>24}: {len(both)} accuracies: {values}", end="")  # noqa: T201
+        print(f"\n{family:>28}: {len(differences)} accuracies: {values}", end="")  # noqa: T201
     assert abs(figures["mean_difference"]) <= AGREEMENT_BAR
-    assert figures["status_differs"] == 0
+    assert not unexplained

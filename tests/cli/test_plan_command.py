@@ -60,13 +60,14 @@ def test_the_plan_says_how_cohorts_are_trained_and_what_is_calibrated(
     text = suite_file.read_text(encoding="utf-8")
     suite_file.write_text(f'trainer = "cohort"\n{text}', encoding="utf-8")
     monkeypatch.setattr("hpbench.compilation.REPAID_STEPS", 1)
+    monkeypatch.setattr("hpbench.compilation.SHARED_STEPS", 1)
     monkeypatch.setattr("hpbench.plan.find_compiler", lambda: None)
     answer = call("plan", suite_file)
     assert "trainer cohort, clock modelled" in answer.out
-    assert "iris-mlp: traced steps (no C++ compiler on this machine); calibrates 672 signatures" in answer.out
+    assert "iris-mlp: traced steps (no C compiler on this machine); calibrates 672 signatures" in answer.out
     task = json.loads(call("plan", suite_file, "--json").out)["tasks"]["iris-mlp"]
     assert (task["steps"], task["signatures"]) == ("traced", 672)
     suite_file.write_text(f'trainer = "cohort"\ncompile = "always"\n{text}', encoding="utf-8")
     answer = call("plan", suite_file)
     assert answer.code == 2
-    assert "there is no C++ compiler" in answer.err
+    assert "there is no C compiler" in answer.err

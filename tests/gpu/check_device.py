@@ -3,7 +3,7 @@
 ``nox -s gpu`` runs it with the machine's own Python and torch. ``--device cpu`` runs the same checks
 against the CPU itself, which is how the ordinary tests know that they work.
 
-    python tests/gpu/check_device.py [--device cuda] [--trials 200]
+    python tests/gpu/check_device.py [--device cuda] [--families mlp,cnn] [--trials 200]
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from hpbench.tasks import datasets, networks
 from hpbench.tasks.datasets.splits import split
 from hpbench.tasks.network_task import make_repeatable, usable_device
 from hpbench.tasks.networks.layers import Dropout
-from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.data import DeviceSplit
-from hpbench.tasks.training.lanes import Advance, Lane
+from hpbench.tasks.training.lanes import Advance
 from hpbench.tasks.training.reference import ReferenceTrainer
+from hpbench.tasks.training.stacked import StackedLane, StackedTrainer
 from hpbench.trial import Value
 
 TOLERANCE = 0.01
@@ -34,11 +34,11 @@ REPETITIONS = 4
 
 
 class Bench:
-    """The mlp on digits, on one device."""
+    """A family on digits, on one device."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, family: str = "mlp") -> None:
         self.device = device
-        self.family = networks.REGISTRY.get("mlp")
+        self.family = networks.REGISTRY.get(family)
         self.dataset = datasets.load("digits")
         self.data = [
             DeviceSplit.of(
@@ -53,23 +53,24 @@ class Bench:
             "device": device,
             "patience": None,
         }
-        self.cohorts = CohortTrainer(self.family, input_shape=self.dataset.shape, compiled=False, **shared)
+        self.cohorts = StackedTrainer(self.family, input_shape=self.dataset.shape, **shared)
         self.reference = ReferenceTrainer(self.family, **shared)
 
     def configs(self, count: int) -> list[dict[str, Value]]:
         """Return ``count`` random configurations of one signature, equal for every device."""
         rng = np.random.default_rng(0)
-        space = self.family.space.fixed("layers", 2).fixed("width", 64).fixed("batch_size", 32)
+        space = self.family.space.fixed("layers", 2).fixed("batch_size", 32)
+        space = space.fixed("width", 64) if "width" in space.names else space.fixed("channels", 16)
         return [space.complete(space.sample(rng)) for _ in range(count)]
 
-    def start(self, number: int, config: dict[str, Value]) -> Advance:
+    def start(self, number: int, config: dict[str, Value]) -> Advance[StackedLane]:
         """Return the untrained lane of a trial."""
         repetition = number % REPETITIONS
         stream = training_stream(1, "digits-mlp", repetition)
         lane = self.cohorts.start(config, self.data[repetition], stream)
         return Advance(lane, self.data[repetition], stream, EPOCHS)
 
-    def train(self, configs: list[dict[str, Value]]) -> list[Lane]:
+    def train(self, configs: list[dict[str, Value]]) -> list[StackedLane]:
         """Return the lanes of all configurations, trained together."""
         work = [self.start(number, config) for number, config in enumerate(configs)]
         self.cohorts.advance(work)
@@ -93,9 +94,9 @@ def require(condition: bool, what: str) -> None:  # noqa: FBT001 - reads as a se
         sys.exit(1)
 
 
-def check_random_numbers(device: torch.device) -> None:
+def check_random_numbers(device: torch.device, family: str) -> None:
     """Initial weights and dropout masks are equal bit for bit on both devices."""
-    here, there = Bench(torch.device("cpu")), Bench(device)
+    here, there = Bench(torch.device("cpu"), family), Bench(device, family)
     pairs = [(here.start(n, c).lane, there.start(n, c).lane) for n, c in enumerate(here.configs(20))]
     require(all(torch.equal(a.p, b.p.cpu()) for a, b in pairs), "initial weights are equal on both devices")
     masks = []
@@ -107,9 +108,9 @@ def check_random_numbers(device: torch.device) -> None:
     require(torch.equal(masks[0], masks[1]), "dropout masks are equal on both devices")
 
 
-def check_company(device: torch.device) -> None:
+def check_company(device: torch.device, family: str) -> None:
     """A lane's bits do not depend on its company, on this device."""
-    bench = Bench(device)
+    bench = Bench(device, family)
     configs = bench.configs(24)
     together = bench.train(configs)
     for number in (0, 7, 19):
@@ -121,9 +122,9 @@ def check_company(device: torch.device) -> None:
         )
 
 
-def check_metrics(device: torch.device, trials: int) -> None:
+def check_metrics(device: torch.device, family: str, trials: int) -> None:
     """Errors on the device agree with those of the CPU; print how long each took."""
-    here, there = Bench(torch.device("cpu")), Bench(device)
+    here, there = Bench(torch.device("cpu"), family), Bench(device, family)
     configs = here.configs(trials)
     there.train(configs[:2])
     errors, seconds = [], []
@@ -151,6 +152,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--families", default="mlp,cnn", help="comma-separated")
     parser.add_argument("--trials", type=int, default=200)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -159,9 +161,11 @@ def main() -> None:
     print(
         f"torch {torch.__version__}, {device}, {torch.cuda.get_device_name(device) if device.type == 'cuda' else ''}"
     )
-    check_random_numbers(device)
-    check_company(device)
-    check_metrics(device, arguments.trials)
+    for family in arguments.families.split(","):
+        print(f"\n{family} on digits")
+        check_random_numbers(device, family)
+        check_company(device, family)
+        check_metrics(device, family, arguments.trials)
 
 
 if __name__ == "__main__":

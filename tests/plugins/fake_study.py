@@ -375,7 +375,7 @@ class Resumes(Adaptive):
 
 
 DATASETS.add("fake-data", _dataset)
-NETWORKS.add("fake-net", NetworkFamily("fake-net", SPACE, _build, citation="none"))
+NETWORKS.add("fake-net", NetworkFamily("fake-net", SPACE, _build, citation="none", compiled=True))
 for name, kind in {
     "fake-adaptive": Adaptive,
     "fake-ahead": Ahead,

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import numpy as np
 import pytest
 import torch
 
-from hpbench.strategies.isolation import PrivateGenerators
+from hpbench.strategies.isolation import PrivateGenerators, in_a_daemon
 from hpbench.testing import global_generators
 
 
@@ -44,3 +45,15 @@ def test_an_error_inside_puts_the_global_generators_back() -> None:
         with pytest.raises(ZeroDivisionError):
             draw_and_fail()
         assert global_generators.fingerprint() == before
+
+
+def test_what_runs_in_a_daemon_answers_and_raises_as_if_it_did_not() -> None:
+    def starts_one() -> bool:
+        inner = threading.Thread(target=draws)
+        return inner.daemon
+
+    with global_generators.preserved():
+        assert in_a_daemon(starts_one)
+        assert not starts_one()
+        with pytest.raises(ZeroDivisionError):
+            in_a_daemon(draw_and_fail)

@@ -15,7 +15,7 @@ from hpbench.errors import UsageError
 from hpbench.tasks import networks
 from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.network_task import NetworkTask
-from hpbench.tasks.training.cohort import CohortTrainer
+from hpbench.tasks.training.stacked import StackedTrainer
 from hpbench.testing.task_kit import TaskConformance, without_times
 from hpbench.trial import Evaluation, Request, RunKey, Status
 
@@ -80,16 +80,16 @@ def test_what_does_not_fit_is_split_until_it_does(
     task = build(trainer="cohort", epochs=2)
     asked = [replace(request, keep=True) for request in requests(5)]
     expected, tried = plain(task.evaluate(asked)), []
-    advance = CohortTrainer.advance
+    advance = StackedTrainer.advance
 
-    def tight(self: CohortTrainer, work: Any) -> None:
+    def tight(self: StackedTrainer, work: Any) -> None:
         tried.append(len(work))
         if len(work) > most:
             advance(self, work[:1])  # a lane that was trained in vain leaves no trace
             raise torch.OutOfMemoryError("tried to allocate 1 TiB")
         advance(self, work)
 
-    monkeypatch.setattr(CohortTrainer, "advance", tight)
+    monkeypatch.setattr(StackedTrainer, "advance", tight)
     assert plain(task.evaluate(asked)) == expected
     assert max(tried) == 5
     assert sum(size for size in tried if size <= most) == 5
@@ -101,14 +101,14 @@ def test_one_that_never_fits_is_out_of_memory_and_the_others_are_trained(
     task = build(trainer="cohort", epochs=2)
     asked = [ask(task, 0), ask(task, 1, width=128, keep=True), ask(task, 2, width=40)]
     expected = plain(task.evaluate([asked[0], asked[2]]))
-    advance = CohortTrainer.advance
+    advance = StackedTrainer.advance
 
-    def greedy(self: CohortTrainer, work: Any) -> None:
+    def greedy(self: StackedTrainer, work: Any) -> None:
         if any(item.lane.config["width"] == 128 for item in work):
             raise torch.OutOfMemoryError("tried to allocate 1 TiB")
         advance(self, work)
 
-    monkeypatch.setattr(CohortTrainer, "advance", greedy)
+    monkeypatch.setattr(StackedTrainer, "advance", greedy)
     fine, failed, after = task.evaluate(asked)
     assert plain([fine, after]) == expected
     assert (failed.status, failed.message) == (Status.OUT_OF_MEMORY, "tried to allocate 1 TiB")
@@ -162,11 +162,30 @@ def test_diverging_trials_touch_no_other(build: Build, ask: Ask) -> None:
 
 
 def test_a_family_that_declares_no_cohorts_is_trained_by_the_reference_trainer(
-    build: Build, ask: Ask
+    build: Build, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if networks.REGISTRY.get("cnn").cohort:
-        pytest.skip("the cnn trains in cohorts; no built-in family declares otherwise")
-    one = build("digits", "cnn", epochs=1, trainer="cohort")
     other = build("digits", "cnn", epochs=1)
+    alone = replace(networks.REGISTRY.get("cnn"), cohort=False)
+    monkeypatch.setattr(networks.REGISTRY, "get", lambda _: alone)
+    one = build("digits", "cnn", epochs=1, trainer="cohort")
     asked = [ask(task, channels=8, batch_size=128, layers=1) for task in (one, other)]
     assert plain(one.evaluate(asked[:1])) == plain(other.evaluate(asked[1:]))
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+def test_compiled_answers_are_the_reference_trainers_but_for_rounding(
+    build: Build, ask: Ask, network: str
+) -> None:
+    tasks = [
+        build("digits", network, epochs=2, trainer="cohort", compiled=True),
+        build("digits", network, epochs=2),
+    ]
+    values = [{"layers": 1, "batch_size": 64, "dropout": place / 5} for place in range(3)]
+    answers = [
+        task.evaluate([ask(task, place, **item) for place, item in enumerate(values)]) for task in tasks
+    ]
+    for one, other in zip(*answers, strict=True):
+        assert (one.status, one.epochs, one.val_total) == (other.status, other.epochs, other.val_total)
+        assert one.val_correct == pytest.approx(other.val_correct, abs=1)
+        assert one.val_loss == pytest.approx(other.val_loss, rel=1e-3)
+        assert one.test_loss == pytest.approx(other.test_loss, rel=1e-3)

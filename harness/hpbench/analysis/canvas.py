@@ -20,6 +20,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from hpbench.analysis.memory import rarely_collected
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.style import DOUBLE, RC, SINGLE, wrapped
 from hpbench.files import atomic_write
@@ -50,6 +51,9 @@ _DIGITS: tuple[tuple[float, tuple[float, ...]], ...] = (
     (math.inf, (1.0,)),
 )
 """Digits at which a logarithmic axis is labelled, by the ratio of its ends."""
+
+_OBJECTS = 200_000
+"""New objects after which garbage is looked for while figures are drawn."""
 
 _CHARACTERS = 17
 """Characters of a legend on an inch, roughly."""
@@ -102,8 +106,11 @@ Entry = tuple[Artist, str]
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw and save inside this: the defaults of hpbench instead of the user's, put back afterwards."""
-    with mpl.rc_context():
+    """Draw and save inside this: the defaults of hpbench instead of the user's, put back afterwards.
+
+    Drawing makes millions of objects that live until their figure is done.
+    """
+    with mpl.rc_context(), rarely_collected(_OBJECTS):
         mpl.rcdefaults()
         mpl.rcParams.update(RC)  # type: ignore[arg-type]  # the stubs list every key literally
         yield

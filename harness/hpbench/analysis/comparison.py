@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from hpbench.analysis.curves import TaskCurves, task_curves
 from hpbench.analysis.frames import Frames
+from hpbench.analysis.importance import TaskImportance, importance_of
 from hpbench.analysis.statistics import (
     Array,
     Interval,
@@ -155,6 +157,12 @@ class Study:
     frames: Frames
     curves: dict[str, TaskCurves]
     comparisons: dict[str, TaskComparison]
+
+    @cached_property
+    def importance(self) -> dict[str, TaskImportance]:
+        """The importance of the hyperparameters of every task that has trials enough."""
+        found = {task: importance_of(self.frames, task) for task in self.frames.tasks}
+        return {task: item for task, item in found.items() if item is not None}
 
 
 def study_of(frames: Frames) -> Study:

@@ -25,6 +25,7 @@ __all__ = [
     "Band",
     "Part",
     "TaskCurves",
+    "band_over_epochs",
     "band_over_seconds",
     "band_over_trainings",
     "band_over_trials",
@@ -52,6 +53,7 @@ class TaskCurves:
         status: code of each trial (place in :class:`Status`), -1 where there is none.
         elapsed: seconds from the run's start to the end of each trial, shape ``(k, n, T)``.
         trainings: full trainings' worth of epochs spent until the end of each trial, ``(k, n, T)``.
+        full_epochs: epochs of a full training.
     """
 
     task: str
@@ -63,6 +65,7 @@ class TaskCurves:
     status: NDArray[np.int8]
     elapsed: Array
     trainings: Array
+    full_epochs: int
 
     @property
     def n_trials(self) -> int:
@@ -143,6 +146,7 @@ def task_curves(frames: Frames, task: str) -> TaskCurves:
         status=status,
         elapsed=_summed(seconds, place, (k, n, size)),
         trainings=_summed(epochs, place, (k, n, size)) / frames.full_epochs(task),
+        full_epochs=frames.full_epochs(task),
     )
 
 
@@ -215,6 +219,11 @@ def band_over_seconds(curves: TaskCurves, strategy: int, part: Part) -> Band:
 def band_over_trainings(curves: TaskCurves, strategy: int, part: Part) -> Band:
     """Return the incumbent's error against the epochs spent, in full trainings; starts and ends likewise."""
     return _band_over(curves, curves.trainings, strategy, part)
+
+
+def band_over_epochs(curves: TaskCurves, strategy: int, part: Part) -> Band:
+    """Return the incumbent's error against the epochs spent; starts and ends likewise."""
+    return _band_over(curves, curves.trainings * curves.full_epochs, strategy, part)
 
 
 def _band_over(curves: TaskCurves, spent: Array, strategy: int, part: Part) -> Band:

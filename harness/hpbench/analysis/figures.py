@@ -15,22 +15,30 @@ from matplotlib.ticker import MaxNLocator
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
 from hpbench.analysis.captions import basis, repetitions_text
 from hpbench.analysis.comparison import Study
-from hpbench.analysis.curves import Band, Part, band_over_seconds, band_over_trainings, band_over_trials
+from hpbench.analysis.curves import (
+    Band,
+    Part,
+    band_over_epochs,
+    band_over_seconds,
+    band_over_trainings,
+    band_over_trials,
+)
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
 from hpbench.analysis.strokes import draw_bands
-from hpbench.analysis.style import GREY, Look, looks, wrapped
+from hpbench.analysis.style import GREY, looks, wrapped
 from hpbench.analysis.targets import random_name, random_twice
 
-__all__ = ["Axis", "Bands", "Scale", "axes_of", "bands_of", "best_figure"]
+__all__ = ["Axis", "Bands", "Scale", "axes_of", "bands_of", "best_figure", "draw_best"]
 
-Axis = Literal["trials", "trainings", "seconds"]
+Axis = Literal["trials", "trainings", "epochs", "seconds"]
 Scale = Literal["accuracy", "error"]
 
 _AXES: dict[Axis, str] = {
     "trials": "trials",
     "trainings": "full trainings' worth of epochs",
+    "epochs": "epochs",
     "seconds": "seconds ({clock} clock)",
 }
 _PARTS: dict[Part, str] = {"val": "validation", "test": "test"}
@@ -44,7 +52,12 @@ Bands = dict[str, dict[str, Band]]
 
 def bands_of(study: Study, axis: Axis, part: Part) -> Bands:
     """Return the centre and spread of every curve."""
-    make = {"trials": band_over_trials, "trainings": band_over_trainings, "seconds": band_over_seconds}[axis]
+    make = {
+        "trials": band_over_trials,
+        "trainings": band_over_trainings,
+        "epochs": band_over_epochs,
+        "seconds": band_over_seconds,
+    }[axis]
     bands: Bands = {}
     for task, curves in study.curves.items():
         made = {name: make(curves, place, part) for place, name in enumerate(curves.strategies)}
@@ -69,21 +82,13 @@ def best_figure(
     shown = tuple(frames.tasks if tasks is None else tasks)
     figure, axes = panels(len(shown), extra=_legend_height(len(frames.strategies) + 2))
     name = f"best-{_PARTS[part]}-{axis}" + ("-error" if scale == "error" else "")
-    styles = looks(frames.strategies)
     twice = False
     for place, (panel, task) in enumerate(zip(axes, shown, strict=True)):
         panel.set_title(wrapped(task, 34))
-        draw_bands(panel, bands[task], styles, _view(frames, task, part, scale), (name, task))
-        if bands[task]:
-            if part == "val":
-                twice |= _draw_twice(panel, study, task, axis, _view(frames, task, part, scale))
-            _set_axes(panel, bands[task], axis, scale, _view(frames, task, part, scale))
-        else:
-            no_results(panel)
-        panel.set_xlabel(_AXES[axis].format(clock=frames.clock))
+        twice |= _draw_task(panel, study, bands, task, (axis, part, scale), name=name)
         if place % 3 == 0:
-            panel.set_ylabel(f"{_PARTS[part]} {'accuracy' if scale == 'accuracy' else 'error'} (%)")
-    legend_below(figure, _legend(frames, {task: bands[task] for task in shown}, styles, twice=twice))
+            panel.set_ylabel(_ylabel(part, scale))
+    legend_below(figure, _legend(frames, {task: bands[task] for task in shown}, twice=twice))
     readouts = tuple(
         Readout(axis, "%", (name, task), _readings(bands[task], _view(frames, task, part, scale)))
         for task in shown
@@ -91,6 +96,38 @@ def best_figure(
     what = "best by validation" if part == "val" else "test score of the best by validation"
     title = f"{'Accuracy' if scale == 'accuracy' else 'Error'} of the incumbent ({what}) against {_AXES[axis].split(' (')[0]}"
     return Drawn(name, title, _caption(frames, bands, axis, part, scale, twice=twice), figure, readouts)
+
+
+def draw_best(
+    panel: Axes, study: Study, bands: Bands, task: str, *, axis: Axis, part: Part, scale: Scale
+) -> list[Entry]:
+    """Draw the curves of one task into somebody's axes, and return the entries of a legend."""
+    twice = _draw_task(panel, study, bands, task, (axis, part, scale), name=f"best-{_PARTS[part]}-{axis}")
+    panel.set_ylabel(_ylabel(part, scale))
+    return _legend(study.frames, {task: bands[task]}, twice=twice)
+
+
+def _ylabel(part: Part, scale: Scale) -> str:
+    """Return what the y axis shows."""
+    return f"{_PARTS[part]} {scale} (%)"
+
+
+def _draw_task(
+    panel: Axes, study: Study, bands: Bands, task: str, what: tuple[Axis, Part, Scale], *, name: str
+) -> bool:
+    """Draw the curves of one task; return whether random search with twice the trials is among them."""
+    frames = study.frames
+    axis, part, scale = what
+    view = _view(frames, task, part, scale)
+    twice = False
+    draw_bands(panel, bands[task], looks(frames.strategies), view, (name, task))
+    if bands[task]:
+        twice = part == "val" and _draw_twice(panel, study, task, axis, view)
+        _set_axes(panel, bands[task], axis, scale, view)
+    else:
+        no_results(panel)
+    panel.set_xlabel(_AXES[axis].format(clock=frames.clock))
+    return twice
 
 
 def _draw_twice(panel: Axes, study: Study, task: str, axis: Axis, view: Callable[[Array], Array]) -> bool:
@@ -183,13 +220,13 @@ def axes_of(study: Study) -> tuple[Axis, ...]:
     return ("trials", "seconds")
 
 
-def _legend(frames: Frames, bands: Bands, styles: dict[str, Look], *, twice: bool) -> list[Entry]:
+def _legend(frames: Frames, bands: Bands, *, twice: bool) -> list[Entry]:
     """Return the legend: the strategies, what the band is, what a cross means."""
     drawn = [band for by_strategy in bands.values() for band in by_strategy.values()]
     present = {name for by_strategy in bands.values() for name in by_strategy}
     entries: list[Entry] = [
         (Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.dash), frames.label(name))
-        for name, look in styles.items()
+        for name, look in looks(frames.strategies).items()
         if name in present
     ]
     if any(band.n >= MIN_INTERVAL for band in drawn):

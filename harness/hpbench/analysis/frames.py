@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hpbench.analysis.details import Details
+from hpbench.analysis.memory import rarely_collected
+from hpbench.analysis.statistics import Array
 from hpbench.store import Store
 from hpbench.study import Event, RunRow, RunState, StudyInfo
 from hpbench.trial import Record, Status
@@ -25,6 +28,10 @@ ENDED = (RunState.COMPLETE, RunState.EXHAUSTED, RunState.FAILED)
 """The states in which a run has no trial to come."""
 
 
+_OBJECTS = 10_000_000
+"""New objects after which garbage is looked for while trials are read; none of them is any."""
+
+
 @dataclass(frozen=True)
 class Frames:
     """A study as data frames; names appear in suite order everywhere.
@@ -33,18 +40,22 @@ class Frames:
         trials: one row a trial, sorted by task, strategy, repetition and number: task and strategy
             (categorical), repetition, number, status (categorical), objective (what is minimised),
             val_error, val_loss, test_error, test_loss (NaN for a failed trial), epochs_from, epochs,
-            ask_seconds, train_seconds, evaluate_seconds, tell_seconds.
+            ask_seconds, train_seconds, evaluate_seconds, tell_seconds, and the columns of
+            :meth:`hpbench.analysis.details.Details.columns`.
         runs: one row for every cell of the suite, stored or not: task, strategy (categorical),
             repetition, state, message, trials (finished), failures (trials that did not end ok).
         info: what the study is.
         checks: one row a trial that was trained again for the modelled clock: task (categorical),
             modelled, measured (seconds of training and evaluation).
+        epoch_errors: validation errors after each epoch of all trials, shape ``(n_epochs,)``; a trial's
+            lie from ``curve_from`` to ``curve_to``.
     """
 
     trials: pd.DataFrame
     runs: pd.DataFrame
     info: StudyInfo
     checks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    epoch_errors: Array = field(default_factory=lambda: np.zeros(0))
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -140,8 +151,10 @@ def frames_of(
         info: what the study is; its suite names the tasks, strategies and repetitions.
         events: what happened to the study; those that checked the modelled clock are used.
     """
-    trials = _trials(records, info)
-    return Frames(trials, _runs(runs, trials, info), info, _checks(events, info))
+    details = Details()
+    with rarely_collected(_OBJECTS):
+        trials = _trials(details.passing(records), info, details)
+    return Frames(trials, _runs(runs, trials, info), info, _checks(events, info), details.epoch_errors)
 
 
 def _checks(events: Iterable[Event], info: StudyInfo) -> pd.DataFrame:
@@ -206,8 +219,8 @@ def _row(record: Record) -> tuple[object, ...]:
     )
 
 
-def _trials(records: Iterable[Record], info: StudyInfo) -> pd.DataFrame:
-    """Return one row a trial."""
+def _trials(records: Iterable[Record], info: StudyInfo, details: Details) -> pd.DataFrame:
+    """Return one row a trial; ``details`` has noted the records once they are read."""
     columns = list(zip(*map(_row, records), strict=True)) or [()] * len(_COLUMNS)
     raw = dict(zip(_COLUMNS, columns, strict=True))
     number = {name: np.array(raw[name], dtype=np.float64) for name in _COLUMNS[5:]}
@@ -229,6 +242,7 @@ def _trials(records: Iterable[Record], info: StudyInfo) -> pd.DataFrame:
             "epochs_from": number["epochs_from"].astype(np.int64),
             "epochs": number["epochs"].astype(np.int64),
             **{f"{part}_seconds": number[f"{part}_seconds"] for part in TIME_PARTS},
+            **details.columns(),
         }
     )
     return frame.sort_values(["task", "strategy", "repetition", "number"], ignore_index=True)

@@ -8,8 +8,8 @@ from hpbench.analysis.canvas import Drawn, settle
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.figures import Axis, Bands, Scale, axes_of, bands_of, best_figure
+from hpbench.analysis.html import Picture, Swatch
 from hpbench.analysis.inline import inline
-from hpbench.analysis.page import Picture, Swatch
 from hpbench.analysis.style import looks
 
 __all__ = ["picture", "swatches", "views"]

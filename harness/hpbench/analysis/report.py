@@ -14,7 +14,9 @@ from hpbench.analysis.claims import across_claim, summary
 from hpbench.analysis.comparison import Study, study_of
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import load_frames
-from hpbench.analysis.page import Picture, Swatch, page_text
+from hpbench.analysis.html import Picture, Swatch
+from hpbench.analysis.importance import importance_table, space_table
+from hpbench.analysis.page import page_text
 from hpbench.analysis.rivals import across_table, pairs_table, reference_table, running_time_table
 from hpbench.analysis.tables import final_table, rank_table, selection_table
 from hpbench.analysis.values import value_table
@@ -61,6 +63,8 @@ def all_tables(study: Study) -> list[Table]:
         time_table(frames),
         status_table(frames),
         trouble_table(frames),
+        importance_table(frames, study.importance),
+        space_table(frames),
         reference_table(study),
     ]
     return [table for table in tables if len(table.values)]
@@ -116,7 +120,7 @@ def _write_figures(results_dir: Path, study: Study) -> tuple[list[Path], list[Pi
 
 def _drawn(study: Study, plotted: list[pd.DataFrame]) -> Iterator[Drawn]:
     """Yield the figures one by one; the numbers of the curves are appended to ``plotted``."""
-    from hpbench.analysis import contrasts, figures, overview, scores, standing  # noqa: PLC0415 -- matplotlib, only where drawing happens
+    from hpbench.analysis import contrasts, effects, figures, overview, scores, standing  # noqa: PLC0415 -- matplotlib, only where drawing happens
 
     parts: tuple[Part, ...] = ("val", "test")
     scales: tuple[Scale, ...] = ("accuracy", "error")
@@ -129,6 +133,7 @@ def _drawn(study: Study, plotted: list[pd.DataFrame]) -> Iterator[Drawn]:
     yield from standing.standing_figures(study)
     yield from contrasts.contrast_figures(study)
     yield scores.final_figure(study)
+    yield from effects.effect_figures(study, study.importance)
     yield overview.time_figure(study)
     yield overview.overhead_figure(study)
     yield overview.status_figure(study)

@@ -9,6 +9,7 @@ from types import TracebackType
 import click
 
 from hpbench import __version__
+from hpbench.cli.compare import compare
 from hpbench.cli.export import export
 from hpbench.cli.list import list_
 from hpbench.cli.plan import plan
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (run, plan, report, export, list_, show):
+for command in (run, plan, report, compare, export, list_, show):
     cli.add_command(command)
 
 

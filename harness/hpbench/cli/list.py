@@ -71,11 +71,13 @@ def strategies() -> list[Entry]:
 
 
 def datasets() -> list[Entry]:
-    """Return every data set: name and what its loader says of itself."""
-    from hpbench.tasks.datasets import REGISTRY
+    """Return every data set and every prefix: name and what its loader says of itself."""
+    from hpbench.tasks.datasets import REGISTRY, SOURCES
 
+    named = {name: REGISTRY.get(name).__doc__ for name in REGISTRY.names()}
+    sources = {f"{name}:...": SOURCES.get(name).__doc__ for name in SOURCES.names()}
     return [
-        {"name": name, "summary": first_sentence(REGISTRY.get(name).__doc__)} for name in REGISTRY.names()
+        {"name": name, "summary": first_sentence(text)} for name, text in [*named.items(), *sources.items()]
     ]
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "complete_datasets",
     "complete_networks",
     "complete_strategies",
+    "data",
     "device",
     "only",
     "plugins",
@@ -57,9 +58,9 @@ def complete_datasets(
     _context: click.Context, _option: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Complete the name of a data set."""
-    from hpbench.tasks.datasets import REGISTRY
+    from hpbench.tasks.datasets import REGISTRY, SOURCES
 
-    return _starting_with(REGISTRY.names(), incomplete)
+    return _starting_with([*REGISTRY.names(), *(f"{name}:" for name in SOURCES.names())], incomplete)
 
 
 def complete_suites(
@@ -79,7 +80,7 @@ def complete_cells(context: click.Context, _option: click.Parameter, incomplete:
     # while the option lacks its value, click leaves the words before it unparsed
     given = context.params.get("suite") or next(iter(context.args), "")
     try:
-        found, _ = load_suite(given)
+        found, _ = load_suite(given, check_data=False)
     except HpbenchError:  # nothing to complete from; the command itself will say what is wrong
         return []
     cells = dict.fromkeys(f"{key.task}/{key.strategy}/*" for key in found.run_keys())
@@ -113,6 +114,32 @@ device: Decorator = click.option(
     metavar="cpu|cuda|cuda:N|auto",
     help="Where the networks train; auto takes CUDA if it is there.",
 )
+
+
+def data(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--target``, ``--shape`` and ``--subset``, which say of a data set what a suite's task may say."""
+    for option in (
+        click.option("--subset", type=click.IntRange(min=1), metavar="N", help="Take N examples only."),
+        click.option(
+            "--shape",
+            callback=_shape,
+            metavar="C,H,W",
+            help="Read the inputs as images: channels, height, width; or height and width.",
+        ),
+        click.option("--target", metavar="COLUMN", help="The column to predict."),
+    ):
+        function = option(function)
+    return function
+
+
+def _shape(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """Return the numbers of ``--shape``."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) not in {2, 3} or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise click.BadParameter(f"must be two or three whole numbers such as 1,28,28, got {text!r}.")
+    return tuple(int(part) for part in parts)
 
 
 def resolve_workers(given: int | None, *, threads: int) -> int:

@@ -1,10 +1,10 @@
-"""``hpbench show``: the search space of a task, the options of a strategy."""
+"""``hpbench show``: the search space of a task, what a data set holds, the options of a strategy."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,8 @@ from hpbench.cli import options
 if TYPE_CHECKING:
     from hpbench.space import Parameter, SearchSpace
     from hpbench.strategies import Strategy
+    from hpbench.tasks.datasets import Dataset
+    from hpbench.tasks.networks import NetworkFamily
 
 __all__ = ["show"]
 
@@ -21,28 +23,46 @@ _ENTRY = re.compile(r" {4}(\w+): (.*)")
 
 @click.group("show")
 def show() -> None:
-    """Show what a task or a strategy offers."""
+    """Show what a task, a data set or a strategy offers."""
 
 
 @show.command("task")
 @click.argument("dataset", shell_complete=options.complete_datasets)
 @click.argument("network", shell_complete=options.complete_networks)
+@options.data
+@options.as_json
 @options.plugins
-def show_task(dataset: str, network: str, *, plugins: tuple[Path, ...]) -> None:
+def show_task(
+    dataset: str,
+    network: str,
+    *,
+    target: str | None,
+    shape: tuple[int, ...] | None,
+    subset: int | None,
+    as_json: bool,
+    plugins: tuple[Path, ...],
+) -> None:
     """Show what can be tuned when NETWORK learns DATASET."""
+    import json
+
     from hpbench.cli.text import clean
     from hpbench.errors import UsageError
-    from hpbench.tasks.datasets import load
+    from hpbench.tasks.datasets import DataSpec, load
+    from hpbench.tasks.datasets.images import shape_hint
     from hpbench.tasks.networks import REGISTRY
 
     del plugins  # they are loaded already
     family = REGISTRY.get(network)
-    data = load(dataset)
+    data = load(DataSpec(dataset, target, shape, subset))
     if family.inputs == "image" and len(data.shape) == 1:
         raise UsageError(
             f"network {network!r} takes images of shape (channels, height, width), but the inputs of data set "
             f"{dataset!r} have the shape {data.shape}. Choose an image data set, or the network 'mlp'."
+            f"{shape_hint(data.shape)}"
         )
+    if as_json:
+        click.echo(json.dumps(task_content(family, data), indent=2))
+        return
     click.echo(
         f"Data set {clean(dataset)}: {len(data)} examples of shape {data.shape}, {data.n_classes} classes\n"
         f"Network {clean(network)}: {len(family.space.parameters)} hyperparameters\n"
@@ -52,6 +72,54 @@ def show_task(dataset: str, network: str, *, plugins: tuple[Path, ...]) -> None:
     if constants:
         click.echo(f"\nFixed unless a suite gives them a range: {clean(constants)}")
     click.echo("\n" + click.wrap_text(f"Where the defaults come from: {clean(family.citation)}", width=100))
+
+
+def task_content(family: NetworkFamily, data: Dataset) -> dict[str, Any]:
+    """Return a task as JSON values: its data in short, and its search space as the manifest has it."""
+    from hpbench.description import describe_parameter
+
+    return {
+        "dataset": {
+            "name": data.name,
+            "examples": len(data),
+            "shape": list(data.shape),
+            "n_classes": data.n_classes,
+        },
+        "network": family.name,
+        "space": [describe_parameter(parameter) for parameter in family.space.parameters],
+        "constants": dict(family.space.constants),
+        "default": family.space.default_config(),
+        "citation": family.citation,
+    }
+
+
+@show.command("data")
+@click.argument("dataset", shell_complete=options.complete_datasets)
+@options.data
+@options.as_json
+@options.plugins
+def show_data(
+    dataset: str,
+    *,
+    target: str | None,
+    shape: tuple[int, ...] | None,
+    subset: int | None,
+    as_json: bool,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Show what DATASET holds: rows, columns, classes, and the sizes of its parts.
+
+    The parts are those of a suite that says nothing else of validation and test. A data set of OpenML
+    is fetched, unless it is kept already.
+    """
+    import json
+
+    from hpbench.cli.data import content_of, text_of
+    from hpbench.tasks.datasets import DataSpec, load
+
+    del plugins  # they are loaded already
+    content = content_of(load(DataSpec(dataset, target, shape, subset)))
+    click.echo(json.dumps(content, indent=2) if as_json else text_of(content))
 
 
 def space_table(space: SearchSpace) -> str:

@@ -17,7 +17,7 @@ from hpbench.errors import StoreError
 from hpbench.store import store_path
 from hpbench.study import RunRow
 
-__all__ = ["failures_text", "files_text", "final_text", "rebuild"]
+__all__ = ["failures_text", "files_of", "files_text", "final_text", "rebuild"]
 
 _MOST_FAILURES = 10
 
@@ -100,8 +100,17 @@ def _counted(cell: Cell) -> str:
 
 def files_text(results: Path, paths: Sequence[Path]) -> str:
     """Return where the results lie: the store, the page, and the folders of the files that were written."""
+    return _listed([["Trials", str(store_path(results))]], paths, results)
+
+
+def files_of(paths: Sequence[Path], folder: Path) -> str:
+    """Return where files lie: those in ``folder`` itself, and its folders."""
+    return _listed([], paths, folder)
+
+
+def _listed(rows: list[list[str]], paths: Sequence[Path], results: Path) -> str:
+    """Return ``rows``, then the files in ``results`` and the folders in it, in columns."""
     folders = Counter(path.parent for path in paths if path.parent != results)
-    rows = [["Trials", str(store_path(results))]]
     rows += [[path.stem.capitalize(), str(path)] for path in paths if path.parent == results]
     rows += [[folder.name.capitalize(), f"{folder} ({count} files)"] for folder, count in folders.items()]
     width = max(len(name) for name, _ in rows)

@@ -184,9 +184,10 @@ class AdaptiveParzenStrategy(HyperoptStrategy):
 
     def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
         super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials, options={})
-        # what it imports at its first suggestion draws random numbers, in the first run of a process only
-        import lightgbm  # noqa: F401, PLC0415
-
+        with PrivateGenerators(
+            0
+        ):  # importing it draws random numbers, and the library would at its first use
+            import lightgbm  # noqa: F401, PLC0415 - slow to import, and listing does without
         self._failures = WorstSoFar()
 
     def _result(self, trial: Trial) -> dict[str, Any]:

@@ -1,14 +1,19 @@
-"""Generators of one's own for libraries that draw from the global ones."""
+"""Generators of one's own for libraries that draw from the global ones, and threads that let a process end."""
 
 from __future__ import annotations
 
 import random
 import sys
+import threading
+from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
-__all__ = ["PrivateGenerators"]
+__all__ = ["PrivateGenerators", "in_a_daemon"]
+
+T = TypeVar("T")
 
 # NPY002 wants Generators; here the legacy global state itself is what is exchanged.
 
@@ -17,8 +22,10 @@ class PrivateGenerators:
     """Python's, numpy's and torch's global generators, exchanged for private ones inside a ``with`` block.
 
     A library that draws from the global generators thus draws from a stream of its own, which goes on
-    in the next block where it stopped; outside, nothing was read or changed. torch takes part if it is
-    imported when the first block begins, so a library that uses torch is imported before.
+    in the next block where it stopped; outside, nothing was read or changed. Some libraries draw when they
+    are imported: that is done in a block of its own, so that the first run of a process is like all others.
+    torch takes part if it is imported when the first block begins, so a library that uses torch is imported
+    before.
 
     Args:
         seed: in [0, 2**31); all three start from it.
@@ -57,3 +64,26 @@ class PrivateGenerators:
         if torch is not None and states[2] is not None:
             torch.set_rng_state(states[2])
         return before
+
+
+def in_a_daemon(call: Callable[[], T]) -> T:
+    """Return what ``call`` returns in a daemon thread that ends with it.
+
+    A library that starts a thread of its own there makes it a daemon, too, because that is inherited;
+    started from the main thread it would keep the process from ending.
+    """
+    answer: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answer.append(call())
+        except BaseException as error:  # noqa: BLE001 - it goes on below, where it belongs
+            failure.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return answer[0]

@@ -12,9 +12,8 @@ References:
 from __future__ import annotations
 
 import math
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, final
 
@@ -32,7 +31,7 @@ from hpbench.strategies.adapting import (
     searched,
 )
 from hpbench.strategies.base import Capability, Strategy
-from hpbench.strategies.isolation import PrivateGenerators
+from hpbench.strategies.isolation import PrivateGenerators, in_a_daemon
 from hpbench.trial import Proposal, Trial, Value
 
 __all__ = [
@@ -99,6 +98,8 @@ class NevergradStrategy(Strategy):
     ) -> None:
         super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
         check_searchable(self.name, type(self), space)
+        with PrivateGenerators(0):  # importing it draws random numbers
+            import nevergrad  # noqa: F401, PLC0415 - slow, and listing does without
         self._generators = PrivateGenerators(seed)
         self._candidates: list[Any] = []
         self._failures = WorstSoFar()
@@ -108,7 +109,7 @@ class NevergradStrategy(Strategy):
     def ask(self) -> Proposal:
         """Return what the optimiser suggests, in built-in types."""
         with self._inside():
-            candidate = _in_a_daemon(self._optimizer.ask)
+            candidate = in_a_daemon(self._optimizer.ask)
         self._candidates.append(candidate)
         return Proposal(completed(self.space, dict(_flat(self.space, candidate.value))))
 
@@ -120,7 +121,7 @@ class NevergradStrategy(Strategy):
 
     def _built(self, parametrization: Any, configured: str, options: Mapping[str, Any]) -> Any:
         """Return the optimiser ``configured`` for one worker."""
-        import nevergrad  # noqa: PLC0415 - slow to import, and listing does without
+        import nevergrad  # noqa: PLC0415 - as above
 
         kind = getattr(nevergrad.optimizers, configured)
         if options:
@@ -153,7 +154,14 @@ class NevergradStrategy(Strategy):
 
 
 class _BudgetedStrategy(NevergradStrategy):
-    """A meta-optimiser, which chooses by the budget and therefore needs one in trials."""
+    """A meta-optimiser, which chooses by the budget and therefore needs one in trials.
+
+    Where it chooses a loop that takes no seed, it is refused. Where it chooses a metamodel, the library gives
+    that 20 seconds by the clock for a proposal, of which it takes a fraction.
+
+    Raises:
+        UsageError: there is no budget in trials, or the choice could not be repeated.
+    """
 
     def __init__(
         self,
@@ -482,26 +490,3 @@ def _settle(optimizer: Any) -> None:
                 question.not_empty.wait(_PATIENCE_SECONDS)
     for inner in _inner(optimizer):
         _settle(inner)
-
-
-def _in_a_daemon(call: Callable[[], Any]) -> Any:
-    """Return what ``call`` returns in a daemon thread that ends with it.
-
-    Some optimisers run in a thread of their own, which inherits being a daemon from the thread that
-    starts it; from the main thread they would keep the process from ending.
-    """
-    answer: list[Any] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            answer.append(call())
-        except BaseException as error:  # noqa: BLE001 - it goes on below, where it belongs
-            failure.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return answer[0]

@@ -18,6 +18,7 @@ from hpbench.errors import UsageError, unknown_name
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
 from hpbench.strategies.adapting import check_searchable, completed, plain, searched
 from hpbench.strategies.base import Strategy
+from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial, Value
 
 __all__ = [
@@ -110,6 +111,8 @@ class SkoptStrategy(Strategy):
             "avoid_duplicates": avoid_duplicates,
         }
         self._check(options)
+        with PrivateGenerators(0):  # importing it draws random numbers
+            import skopt  # noqa: F401, PLC0415 - slow, and listing options does without
         self._optimizer = self._built(options)
         self._points: list[list[Any]] = []
         self._failed: list[int] = []
@@ -161,7 +164,7 @@ class SkoptStrategy(Strategy):
 
     def _built(self, options: dict[str, Any]) -> Any:
         """Return the library's optimiser."""
-        from skopt import Optimizer  # noqa: PLC0415 - slow to import, and listing options does without
+        from skopt import Optimizer  # noqa: PLC0415 - as above
 
         dimensions = [_dimension(parameter) for parameter in self._free]
         try:
@@ -267,7 +270,7 @@ class BoostedTreesStrategy(SkoptStrategy):
 
 def _dimension(parameter: Parameter) -> Any:
     """Return the library's dimension for ``parameter``."""
-    from skopt import space  # noqa: PLC0415 - slow to import
+    from skopt import space  # noqa: PLC0415 - as above
 
     if isinstance(parameter, Categorical):
         if parameter.ordered:

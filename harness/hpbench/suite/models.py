@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,6 +26,8 @@ Label = Annotated[str, AfterValidator(check_label)]
 Count = Annotated[int, Field(ge=1, le=_LARGEST)]
 Reference = Annotated[str, Field(min_length=1, max_length=4096)]
 Part = Annotated[str, Field(max_length=4096)]
+Side = Annotated[int, Field(strict=True, ge=1, le=65536)]
+Shape = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3, strict=False)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -86,12 +89,15 @@ class SuiteTask(Table):
     """What is optimised: a network family on a data set, or a function.
 
     Attributes:
-        dataset: a data set's name; empty for a function.
+        dataset: a data set's name: ``"digits"``, ``"openml:adult"``, ``"file:adult.csv"``; empty for a function.
         network: a network family's name; empty for a function.
         function: a function's name, or that of a task of one's own; instead of data set and network.
         name: what tables and keys call the task; by default made of data set and network, or the function.
         epochs: the full fidelity of one trial; 1 for a function that does not say.
         patience: stop a trial after so many epochs without a better validation error; None: never.
+        target: the column to predict, for data that do not say it themselves.
+        shape: read every input as an image: ``[channels, height, width]`` or ``[height, width]``.
+        subset: take so many examples only, every class with its share.
         space: hyperparameter → value, list of values, or range; see ``hpbench.overrides``.
     """
 
@@ -101,6 +107,9 @@ class SuiteTask(Table):
     name: Name = ""
     epochs: Count
     patience: Count | None = None
+    target: Reference | None = None
+    shape: Shape | None = None
+    subset: Count | None = None
     space: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -113,7 +122,10 @@ class SuiteTask(Table):
             parts = [raw["function"]]
             raw = {"dataset": "", "network": "", "epochs": 1, **raw}
         if "name" not in raw and all(isinstance(part, str) for part in parts):
-            return {**raw, "name": legal_name("-".join(map(str, parts)))}
+            first, *rest = map(str, parts)
+            if rest and first.startswith("file:"):
+                first = PurePath(first.removeprefix("file:")).stem
+            return {**raw, "name": legal_name("-".join([first, *rest]))}
         return raw
 
     @model_validator(mode="after")

@@ -137,7 +137,12 @@ _EXPECTED: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "string_too_short": lambda context: f"at least {context['min_length']} character",
     "string_type": lambda _: "a text in quotes",
     "too_long": lambda context: f"at most {context['max_length']} items",
-    "tuple_type": lambda context: f"a list of tables, each written [[{context['path']}]]",
+    "too_short": lambda context: f"a list of at least {context['min_length']} items",
+    "tuple_type": lambda context: (
+        "a list of whole numbers, such as [1, 28, 28]"
+        if context["path"].endswith(".shape")
+        else f"a list of tables, each written [[{context['path']}]]"
+    ),
 }
 """What pydantic calls a finding → what had to arrive."""
 

@@ -16,6 +16,7 @@ from hpbench.strategies.factory import create
 from hpbench.suite.problems import Problem, SuiteError, join_path
 from hpbench.suite.suite import Suite, space_of
 from hpbench.tasks import datasets, networks
+from hpbench.tasks.datasets.images import shape_hint
 
 __all__ = ["bundled_suites", "load_suite", "parse_suite"]
 
@@ -25,14 +26,15 @@ _LONGEST_PATH = 300
 _SUFFIX = ".toml"
 
 
-def load_suite(path_or_name: str | Path) -> tuple[Suite, str]:
+def load_suite(path_or_name: str | Path, *, check_data: bool = True) -> tuple[Suite, str]:
     """Return a suite and the text of its file.
 
-    Nothing is trained, but what cannot work is found: a network that cannot take the data set's
-    inputs, a strategy whose options have impossible values.
+    Nothing is trained, but what cannot work is found: data that cannot be read, a network that cannot
+    take the data set's inputs, a strategy whose options have impossible values.
 
     Args:
         path_or_name: a file, or the name of a bundled suite such as ``"small"``; a file wins.
+        check_data: whether data are loaded to be checked, and fetched if need be.
 
     Raises:
         UsageError: there is no such suite, or it cannot be used.
@@ -40,8 +42,8 @@ def load_suite(path_or_name: str | Path) -> tuple[Suite, str]:
     source = _short(path_or_name)
     path = _found(path_or_name, source)
     text = _text_of(path, source)
-    suite = parse_suite(text, source=source)
-    problems = list(_input_problems(suite)) or list(_building_problems(suite))
+    suite = Suite.of(_document(text, source), source=source, folder=path.parent)
+    problems = list(_input_problems(suite) if check_data else ()) or list(_building_problems(suite))
     if problems:
         raise SuiteError(problems, source)
     return suite, text
@@ -154,18 +156,25 @@ def _document(text: str, source: str | None) -> dict[str, Any]:
 
 
 def _input_problems(suite: Suite) -> Iterator[Problem]:
-    """Yield tasks whose network cannot take the inputs of the data set.
+    """Yield tasks whose data cannot be used, or not by their network.
 
-    Only a network that is particular about its inputs makes the data be loaded here.
+    Data that come with hpbench are loaded here only where a task is particular about them.
     """
     for index, task in enumerate(suite.tasks):
-        if task.function is not None or networks.REGISTRY.get(task.network).inputs != "image":
+        if task.function is not None:
             continue
-        shape = datasets.load(task.dataset).shape
-        if len(shape) == 1:
+        particular = networks.REGISTRY.get(task.network).inputs == "image" or task.target or task.shape
+        if not particular and task.subset is None and not datasets.from_source(task.dataset):
+            continue
+        try:
+            shape = datasets.load(suite.data(task)).shape
+        except UsageError as error:
+            yield Problem(str(error), join_path("tasks", index))
+            continue
+        if networks.REGISTRY.get(task.network).inputs == "image" and len(shape) == 1:
             yield Problem(
                 f"network {task.network!r} needs images of shape (channels, height, width), but data set "
-                f"{task.dataset!r} has inputs of shape {shape}",
+                f"{task.dataset!r} has inputs of shape {shape}.{shape_hint(shape)}",
                 join_path("tasks", index, "network"),
             )
 

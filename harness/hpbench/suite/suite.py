@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from hpbench.errors import UsageError, unknown_name
 from hpbench.overrides import apply_overrides
@@ -19,6 +20,7 @@ from hpbench.suite.plain import check_plain
 from hpbench.suite.problems import Problem, SuiteError, join_path, problems_of
 from hpbench.tasks import datasets, families, networks
 from hpbench.tasks.base import TaskSpec
+from hpbench.tasks.datasets import DataSpec
 from hpbench.tasks.families import TaskFamily
 from hpbench.tasks.networks import NetworkFamily
 from hpbench.trial import Objective, RunKey
@@ -78,24 +80,33 @@ class Suite(Table):
     tasks: Annotated[tuple[SuiteTask, ...], Field(max_length=1000, strict=False)]
     strategies: Annotated[tuple[SuiteStrategy, ...], Field(max_length=1000, strict=False)]
 
+    _folder: str = PrivateAttr("")
+
     @classmethod
-    def of(cls, content: Mapping[str, Any], *, source: str | None = None) -> Suite:
+    def of(
+        cls, content: Mapping[str, Any], *, source: str | None = None, folder: Path | None = None
+    ) -> Suite:
         """Return the suite that a TOML document or :meth:`resolved` describes.
 
         Args:
             content: the parsed document.
             source: the file's name, for messages.
+            folder: where relative paths of data begin; by default the working directory. It is no part
+                of what the suite says, so it changes neither results nor digest.
 
         Raises:
             SuiteError: something in it is unknown, impossible or of the wrong type.
         """
         try:
             check_plain(content)
-            return cls.model_validate(content)
+            found = cls.model_validate(content)
         except ValidationError as error:
             raise SuiteError(problems_of(error, cls), source) from error
         except SuiteError as error:
             raise SuiteError(error.problems, source) from error
+        if folder is not None and any(datasets.from_source(task.dataset) for task in found.tasks):
+            found._folder = str(folder.resolve())  # noqa: SLF001 - its own
+        return found
 
     @model_validator(mode="before")
     @classmethod
@@ -162,7 +173,15 @@ class Suite(Table):
             device=device,
             threads=self.threads,
             function=task.function,
+            target=task.target,
+            shape=task.shape,
+            subset=task.subset,
+            folder=self._folder,
         )
+
+    def data(self, task: SuiteTask) -> DataSpec:
+        """Return what ``task`` learns from, for ``hpbench.tasks.datasets.load``."""
+        return DataSpec(task.dataset, task.target, task.shape, task.subset, self.root_seed, self._folder)
 
     def budget_trials(self, task: SuiteTask | str) -> int | None:
         """Return how many full trainings of a task the budget allows; None for a budget in seconds."""
@@ -195,7 +214,8 @@ class Suite(Table):
         content = self.resolved()
         if "trainer" in overrides and self.clock == _USUAL_CLOCK[self.trainer]:
             del content["clock"]
-        return Suite.of({**content, **overrides})
+        folder = Path(self._folder) if self._folder else None
+        return Suite.of({**content, **overrides}, folder=folder)
 
 
 def space_of(task: SuiteTask, *, where: str | None = None) -> SearchSpace:
@@ -262,8 +282,7 @@ def _task_problems(suite: Suite, index: int) -> Iterator[Problem]:
     """Yield what is wrong with one task."""
     task = suite.tasks[index]
     if task.function is None and not datasets.is_known(task.dataset):
-        error = unknown_name("data set", task.dataset, datasets.REGISTRY.names())
-        yield Problem(str(error), join_path("tasks", index, "dataset"))
+        yield Problem(str(datasets.unknown_data(task.dataset)), join_path("tasks", index, "dataset"))
     if suite.budget.epochs is not None and suite.budget.epochs < task.epochs:
         yield Problem(
             f"`epochs` must be at most the budget's {suite.budget.epochs} epochs, so that one trial can be "

@@ -9,6 +9,7 @@ from typing import Literal
 
 from hpbench.errors import UsageError
 from hpbench.space import SearchSpace
+from hpbench.tasks.datasets import DataSpec
 from hpbench.tasks.training.costs import StepCost
 from hpbench.trial import Evaluation, Request
 
@@ -21,7 +22,7 @@ class TaskSpec:
 
     Attributes:
         name: the task's name in the suite; part of the key of its training stream.
-        dataset: a data set's name, such as ``"digits"``; empty for a function.
+        dataset: a data set's name, such as ``"digits"`` or ``"file:adult.csv"``; empty for a function.
         network: a network family's name, such as ``"mlp"``; empty for a function.
         epochs: the full fidelity.
         space: the family's search space as the suite's ``[tasks.space]`` table changed it.
@@ -38,6 +39,10 @@ class TaskSpec:
         threads: intra-operation threads of the training process.
         function: the name of a function or of a task of others, such as ``"branin"``; None for a network on a
             data set.
+        target: the column to predict, for data that do not say it themselves.
+        shape: read every input as an image of this shape.
+        subset: take so many examples only.
+        folder: where relative paths of data begin; empty: the working directory.
     """
 
     name: str
@@ -56,6 +61,15 @@ class TaskSpec:
     device: str = "cpu"
     threads: int = 1
     function: str | None = None
+    target: str | None = None
+    shape: tuple[int, ...] | None = None
+    subset: int | None = None
+    folder: str = ""
+
+    @property
+    def data(self) -> DataSpec:
+        """What the task learns from, for ``hpbench.tasks.datasets.load``."""
+        return DataSpec(self.dataset, self.target, self.shape, self.subset, self.root_seed, self.folder)
 
 
 class Task(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -12,13 +12,16 @@ from hpbench.errors import UsageError
 from hpbench.seeding import Stream, training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
+from hpbench.tasks.datasets.images import shape_hint
 from hpbench.tasks.datasets.splits import split
 from hpbench.tasks.training.calibration import Calibrator, retrain
 from hpbench.tasks.training.cohort import CohortTrainer
+from hpbench.tasks.training.compiled import CompiledTrainer
 from hpbench.tasks.training.costs import StepCost
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.lanes import Advance, Lane
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
+from hpbench.tasks.training.stacked import StackedTrainer
 from hpbench.trial import Evaluation, Request, RunKey, Status
 
 __all__ = ["NetworkTask"]
@@ -42,7 +45,7 @@ class NetworkTask(Task):
         self.name = spec.name
         self.space = spec.space
         self.full_epochs = spec.epochs
-        self.dataset = datasets.load(spec.dataset)
+        self.dataset = datasets.load(spec.data)
         self.family = networks.REGISTRY.get(spec.network)
         check_inputs(self.family, self.dataset)
         self.device = usable_device(spec.device)
@@ -59,17 +62,20 @@ class NetworkTask(Task):
             device=self.device,
             patience=spec.patience,
         )
-        self._cohorts: CohortTrainer | None = None
-        if spec.trainer == "cohort" and self.family.cohort:
-            self._cohorts = CohortTrainer(
-                self.family,
-                input_shape=self.dataset.shape,
-                n_classes=self.dataset.n_classes,
-                full_epochs=spec.epochs,
-                device=self.device,
-                patience=spec.patience,
-                compiled=spec.compiled,
-            )
+        together = spec.trainer == "cohort" and (spec.compiled or self.family.cohort)
+        self._cohorts = self._cohort_trainer() if together else None
+
+    def _cohort_trainer(self) -> CohortTrainer[Any]:
+        """Return what trains this task's trials together."""
+        common: dict[str, Any] = {
+            "input_shape": self.dataset.shape,
+            "n_classes": self.dataset.n_classes,
+            "full_epochs": self.spec.epochs,
+            "patience": self.spec.patience,
+        }
+        if self.spec.compiled:
+            return CompiledTrainer(self.family, threads=self.spec.threads, **common)
+        return StackedTrainer(self.family, device=self.device, **common)
 
     def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
         """Train and evaluate every request; see ``Task.evaluate``."""
@@ -131,7 +137,7 @@ class NetworkTask(Task):
         number = request.number if self.spec.training_seeds == "per_trial" else None
         return training_stream(self.spec.root_seed, self.name, request.run.repetition, number)
 
-    def _together(self, trainer: CohortTrainer, requests: Sequence[Request]) -> list[Evaluation]:
+    def _together(self, trainer: CohortTrainer[Any], requests: Sequence[Request]) -> list[Evaluation]:
         """Return what the cohort trainer makes of all requests."""
         work = []
         for request in requests:
@@ -213,6 +219,7 @@ def check_inputs(family: networks.NetworkFamily, dataset: datasets.Dataset) -> N
         raise UsageError(
             f"network {family.name!r} needs images of shape (channels, height, width), but data set "
             f"{dataset.name!r} holds inputs of shape {dataset.shape}; use 'mlp' or an image data set."
+            f"{shape_hint(dataset.shape)}"
         )
 
 

@@ -15,6 +15,7 @@ from hpbench.analysis.statistics import (
     pairing_gain,
     probability_of_improvement,
     probability_of_improvement_unpaired,
+    rank_sum,
     repetitions_for_difference,
     repetitions_for_probability,
     sign_flip_test,
@@ -208,3 +209,54 @@ def test_pairing_gain_without_variation() -> None:
 def test_values_that_are_no_pairs_are_refused(a: np.ndarray, b: np.ndarray) -> None:
     with pytest.raises(UsageError, match="paired comparison"):
         wilcoxon(a, b)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("n", [6, 20, 60])
+def test_one_sided_wilcoxon_equals_scipys_exact_test(seed: int, n: int) -> None:
+    a, b = rng(seed).normal(size=(2, n))
+    expected = stats.wilcoxon(a + 0.2, b, method="exact", alternative="greater").pvalue
+    assert wilcoxon(a + 0.2, b, alternative="greater") == pytest.approx(expected, rel=1e-9)
+
+
+def test_one_sided_wilcoxon_of_many_pairs_is_near_the_exact_one() -> None:
+    a, b = rng(4).normal(size=(2, 130))
+    exact = stats.wilcoxon(a, b, method="exact", alternative="greater").pvalue
+    assert wilcoxon(a, b, alternative="greater") == pytest.approx(exact, abs=0.005)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("n_a", "n_b"), [(3, 4), (10, 10), (12, 30)])
+@pytest.mark.parametrize("alternative", ["two-sided", "greater"])
+def test_rank_sum_equals_scipys_exact_test(seed: int, n_a: int, n_b: int, alternative: str) -> None:
+    a, b = rng(seed).normal(size=n_a) + 0.4, rng(seed + 50).normal(size=n_b)
+    expected = stats.mannwhitneyu(a, b, method="exact", alternative=alternative).pvalue
+    assert rank_sum(a, b, alternative=alternative) == pytest.approx(expected, rel=1e-9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rank_sum_with_ties_equals_counting_every_choice(seed: int) -> None:
+    a, b = rng(seed).integers(0, 4, size=5).astype(float), rng(seed + 9).integers(0, 4, size=6).astype(float)
+    ranks = stats.rankdata(np.concatenate([a, b]))
+    sums = np.array([sum(chosen) for chosen in itertools.combinations(ranks, 5)])
+    seen = ranks[:5].sum()
+    assert rank_sum(a, b, alternative="greater") == pytest.approx(np.mean(sums >= seen - 1e-9))
+    tail = min(np.mean(sums >= seen - 1e-9), np.mean(sums <= seen + 1e-9))
+    assert rank_sum(a, b) == pytest.approx(min(1.0, 2 * tail)) == pytest.approx(rank_sum(b, a))
+
+
+def test_rank_sum_of_many_values_is_near_the_exact_one() -> None:
+    a, b = rng(1).normal(size=70), rng(2).normal(size=60) + 0.2
+    exact = stats.mannwhitneyu(a, b, method="exact").pvalue
+    assert rank_sum(a, b) == pytest.approx(exact, abs=0.003)
+    assert rank_sum(a, a) == pytest.approx(1.0)
+
+
+def test_rank_sum_needs_values_on_both_sides() -> None:
+    with pytest.raises(UsageError, match="got 3 and 0"):
+        rank_sum(np.zeros(3), np.zeros(0))
+
+
+def test_rank_sum_rejects_at_most_five_percent_under_the_null() -> None:
+    pairs = rng(12).normal(size=(400, 2, 9))
+    assert np.mean([rank_sum(a, b) < 0.05 for a, b in pairs]) <= 0.073

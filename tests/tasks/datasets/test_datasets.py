@@ -140,9 +140,9 @@ def test_own_data_come_in_by_name() -> None:
 def test_a_source_gets_what_follows_its_prefix() -> None:
     asked: list[str] = []
 
-    def source(rest: str) -> Dataset:
-        asked.append(rest)
-        return Dataset.of(f"table:{rest}", [[0.0], [1.0]], [0, 1])
+    def source(wanted: datasets.DataSpec) -> Dataset:
+        asked.append(wanted.rest)
+        return Dataset.of(wanted.name, [[0.0], [1.0]], [0, 1])
 
     datasets.SOURCES.add("table", source)
     assert datasets.is_known("table:a:b")

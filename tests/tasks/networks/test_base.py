@@ -63,5 +63,7 @@ def test_a_family_says_where_it_comes_from(family: NetworkFamily) -> None:
 
 
 def test_an_unknown_family_is_a_clear_error() -> None:
-    with pytest.raises(UsageError, match=r"unknown network 'cn'\. Did you mean 'cnn'\? Known: cnn, mlp"):
+    with pytest.raises(
+        UsageError, match=r"unknown network 'cn'\. Did you mean 'cnn'\? Known: cnn, logistic, mlp, "
+    ):
         REGISTRY.get("cn")

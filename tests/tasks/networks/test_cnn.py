@@ -12,7 +12,8 @@ from torch import nn
 
 from hpbench.seeding import Stream
 from hpbench.tasks.networks.cnn import CNN
-from hpbench.tasks.networks.layers import Activation, Convolution, Dropout, MaxPool
+from hpbench.tasks.networks.layers import Activation, Dropout
+from hpbench.tasks.networks.maps import Convolution, MaxPool
 from hpbench.tasks.training.randomness import initial_module
 
 

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from hpbench.errors import UsageError
 from hpbench.tasks.networks import layers
-from hpbench.tasks.networks.layers import ACTIVATIONS, Activation, Convolution, Dropout, MaxPool, mix32
+from hpbench.tasks.networks.layers import ACTIVATIONS, Activation, Dropout, mix32
+from hpbench.tasks.networks.maps import Convolution, MaxPool
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 

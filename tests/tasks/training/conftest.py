@@ -4,49 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from hpbench.environment import find_compiler
 from hpbench.seeding import Stream, training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.datasets.splits import split
 from hpbench.tasks.training.cohort import CohortTrainer
+from hpbench.tasks.training.compiled import CompiledTrainer
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.lanes import Advance, Lane
-from hpbench.tasks.training.packages import compiler_at_hand
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
+from hpbench.tasks.training.stacked import StackedTrainer
 from hpbench.trial import Config
 
-FAMILY = networks.REGISTRY.get("mlp")
 CPU = torch.device("cpu")
 Trial = tuple[Config, int]
 """A configuration and its repetition."""
 
 
 class Workshop:
-    """A cohort trainer and a reference trainer of mlps for one data set."""
+    """A cohort trainer and a reference trainer of one family for one data set."""
 
     def __init__(
         self,
         dataset: str = "iris",
         *,
+        family: str = "mlp",
+        kind: str = "stacked",
         full_epochs: int = 4,
         patience: int | None = None,
-        compiled: bool = False,
+        threads: int = 1,
     ) -> None:
         self.dataset = datasets.load(dataset)
+        self.family = networks.REGISTRY.get(family)
         common: dict[str, Any] = {
             "n_classes": self.dataset.n_classes,
             "full_epochs": full_epochs,
-            "device": CPU,
             "patience": patience,
         }
-        self.cohort = CohortTrainer(FAMILY, input_shape=self.dataset.shape, compiled=compiled, **common)
-        self.reference = ReferenceTrainer(FAMILY, **common)
+        self.reference = ReferenceTrainer(self.family, device=CPU, **common)
+        common["input_shape"] = self.dataset.shape
+        self.cohort: CohortTrainer[Any] = (
+            CompiledTrainer(self.family, threads=threads, **common)
+            if kind == "compiled"
+            else StackedTrainer(self.family, device=CPU, **common)
+        )
         self.data = cache(self._data)
 
     def _data(self, repetition: int) -> DeviceSplit:
@@ -58,10 +65,9 @@ class Workshop:
         """Return the training stream of a repetition."""
         return training_stream(0, "workshop", repetition)
 
-    @staticmethod
-    def config(**values: Any) -> Config:
+    def config(self, **values: Any) -> Config:
         """Return the family's default configuration with changes, complete."""
-        space = FAMILY.space
+        space = self.family.space
         return {**space.complete(space.active({**space.default_values(), **values})), **values}
 
     def start(self, config: Config, repetition: int = 0) -> Lane:
@@ -118,27 +124,32 @@ def assert_near(workshop: Workshop, lane: Lane, state: ReferenceState, tolerance
 
 
 @pytest.fixture(scope="session")
-def workshop() -> Callable[..., Workshop]:
+def made() -> Callable[..., Workshop]:
     """A maker of workshops; equal ones are made once, since each records its steps anew."""
     return cache(Workshop)
 
 
-@pytest.fixture(scope="session")
-def package_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder of the session for compiled steps."""
-    return tmp_path_factory.mktemp("cache")
+@pytest.fixture(params=["stacked", "compiled"])
+def workshop(request: pytest.FixtureRequest, made: Callable[..., Workshop]) -> Callable[..., Workshop]:
+    """A maker of workshops of each kind of cohort."""
+    kind: str = request.param
+    if kind == "compiled" and find_compiler() is None:
+        pytest.skip("compiled training needs a C compiler: install gcc or set CC")
+    return lambda *names, **options: made(*names, kind=kind, **options)
 
 
 @pytest.fixture
-def compiled_workshop(
-    package_cache: Path, monkeypatch: pytest.MonkeyPatch, workshop: Callable[..., Workshop]
-) -> Callable[..., Workshop]:
-    """A maker of workshops with compiled steps; in the session one depth is compiled, once."""
-    if not compiler_at_hand():
-        pytest.skip("compiling a step needs a C++ compiler: install g++ or set CXX")
-    monkeypatch.setenv("HPBENCH_CACHE", str(package_cache / "hpbench"))
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(package_cache / "inductor"))
-    return lambda *names, **options: workshop(*names, compiled=True, **options)
+def stacked(made: Callable[..., Workshop]) -> Callable[..., Workshop]:
+    """A maker of workshops whose lanes are stacked."""
+    return made
+
+
+@pytest.fixture
+def compiled(made: Callable[..., Workshop]) -> Callable[..., Workshop]:
+    """A maker of workshops whose lanes train in C."""
+    if find_compiler() is None:
+        pytest.skip("compiled training needs a C compiler: install gcc or set CC")
+    return lambda *names, **options: made(*names, kind="compiled", **options)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hpbench.errors import UsageError
-from hpbench.tasks.training import cohort as cohort_module
+from hpbench.tasks.training import stacked as stacked_module
 from hpbench.tasks.training.outcome import Outcome
 
 Make = Callable[..., Any]
@@ -75,20 +75,6 @@ def test_with_everything_else_too_they_are(workshop: Make, near: Make) -> None:
         [
             own.config(**{**TAME, "optimizer": optimizer, "activation": "tanh", **values})
             for optimizer, values in itertools.product(("sgd", "adamw"), everything)
-        ],
-        10,
-    )
-
-
-def test_compiled_steps_are_those_of_the_reference_trainer(compiled_workshop: Make, near: Make) -> None:
-    own = compiled_workshop(full_epochs=10)
-    values = {"label_smoothing": 0.1, "schedule": "cosine", "l1": 1e-4, "weight_decay": 0.01}
-    check_truth(
-        own,
-        near,
-        [
-            own.config(**{**TAME, **values}, optimizer=optimizer, dropout=dropout, activation="gelu")
-            for optimizer, dropout in itertools.product(OPTIMIZERS, (0.0, 0.4))
         ],
         10,
     )
@@ -180,8 +166,8 @@ def test_nothing_to_advance_is_no_error(workshop: Make) -> None:
     workshop().advance([], 3)
 
 
-def test_a_lanes_module_is_its_row(workshop: Make) -> None:
-    own = workshop()
+def test_a_lanes_module_is_its_row(stacked: Make) -> None:
+    own = stacked()
     lane = own.train([(own.config(**TAME), 0), (own.config(**TAME), 1)], 1)[0]
     for name, parameter in lane.module.named_parameters():
         assert torch.equal(parameter, own.cohort.parameters(lane)[name])
@@ -193,8 +179,8 @@ def test_a_lanes_module_is_its_row(workshop: Make) -> None:
 # what trains together
 
 
-def test_lanes_of_equal_signature_share_steps(workshop: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    own, sizes = workshop(), []
+def test_lanes_of_equal_signature_share_steps(stacked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, sizes = stacked(), []
     inner = own.cohort._advance_cohort
     monkeypatch.setattr(
         own.cohort, "_advance_cohort", lambda members: (sizes.append(len(members)), inner(members))
@@ -205,9 +191,9 @@ def test_lanes_of_equal_signature_share_steps(workshop: Make, monkeypatch: pytes
 
 
 def test_cohorts_are_no_larger_than_allowed_and_that_changes_no_bit(
-    workshop: Make, same: Make, monkeypatch: pytest.MonkeyPatch
+    stacked: Make, same: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = workshop()
+    own = stacked()
     trials = [(own.config(**{**TAME, "dropout": 0.01 * place}), place % 2) for place in range(7)]
     expected, sizes = own.train(trials, 2), []
     inner = own.cohort._advance_cohort
@@ -220,10 +206,10 @@ def test_cohorts_are_no_larger_than_allowed_and_that_changes_no_bit(
     assert sizes == [3, 3, 1]
 
 
-def test_large_lanes_make_small_cohorts(workshop: Make) -> None:
-    own = workshop("digits")
+def test_large_lanes_make_small_cohorts(stacked: Make) -> None:
+    own = stacked("digits")
     most = [own.cohort.lanes_at_most(own.start(own.config(width=width, layers=3))) for width in (16, 128)]
-    assert most == [cohort_module.MOST_LANES, cohort_module.FEWEST_LANES]
+    assert most == [stacked_module.MOST_LANES, stacked_module.FEWEST_LANES]
 
 
 # lanes that go on

@@ -68,19 +68,7 @@ def check(own: Any, same: Same, cases: Sequence[Trial], groups: Sequence[Sequenc
 @pytest.mark.parametrize("threads", [1, 2])
 def test_company_and_order_change_no_bit(workshop: Make, same: Same, threads: int) -> None:
     torch.set_num_threads(threads)
-    check(workshop(), same, trials(33), companies(33)[::threads])
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_company_and_order_change_no_bit_of_compiled_steps(
-    compiled_workshop: Make, same: Same, threads: int
-) -> None:
-    torch.set_num_threads(threads)
-    own = compiled_workshop()
-    check(own, same, trials(33), companies(33)[::threads])
-    check(own, same, trials(5, width=133, batch_size=9), [range(5), [3, 1], [4, 0, 2]][::threads])
-    digits = compiled_workshop("digits")
-    check(digits, same, trials(5, width=100, batch_size=128), [range(5), [3, 1], [4, 0, 2]][::threads])
+    check(workshop(threads=threads), same, trials(33), companies(33)[::threads])
 
 
 @pytest.mark.parametrize("dataset", ["iris", "moons", "wine"])
@@ -101,11 +89,11 @@ def test_large_products_change_no_bit(workshop: Make, same: Same, layers: int, t
         ({**config, "layers": layers}, repetition)
         for config, repetition in trials(4, width=128, batch_size=128)
     ]
-    check(workshop("digits"), same, cases, [range(4), [3, 1]][::threads])
+    check(workshop("digits", threads=threads), same, cases, [range(4), [3, 1]][::threads])
 
 
-def test_true_widths_of_one_padded_width_share_a_cohort_and_change_no_bit(workshop: Make, same: Same) -> None:
-    own = workshop()
+def test_true_widths_of_one_padded_width_share_a_cohort_and_change_no_bit(stacked: Make, same: Same) -> None:
+    own = stacked()
     cases = [({**config, "width": 17 + place}, 0) for place, (config, _) in enumerate(trials(8))]
     assert len({own.start(*case).signature for case in cases}) == 1
     check(own, same, cases, [range(8), [7, 0], [3, 5, 1]])
@@ -168,16 +156,18 @@ for path in sys.argv[1:3]:
     spec = importlib.util.spec_from_file_location("m" + str(len(modules)), path)
     modules.append(importlib.util.module_from_spec(spec))
     spec.loader.exec_module(modules[-1])
-lanes = modules[0].Workshop().train(modules[1].trials(8)[::-1], 2)[::-1]
+lanes = modules[0].Workshop(kind=sys.argv[3]).train(modules[1].trials(8)[::-1], 2)[::-1]
 for lane in lanes:
     print(hashlib.sha256(b"".join(t.numpy().tobytes() for t in (lane.p, lane.m, lane.v))).hexdigest())
 """
 
 
-def test_another_process_trains_the_same_bits(workshop: Make) -> None:
+@pytest.mark.parametrize("kind", ["stacked", "compiled"])
+def test_another_process_trains_the_same_bits(request: pytest.FixtureRequest, kind: str) -> None:
+    workshop = request.getfixturevalue(kind)
     paths = [str(Path(__file__).with_name(name)) for name in ("conftest.py", Path(__file__).name)]
     answer = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, *paths],
+        [sys.executable, "-c", ELSEWHERE, *paths, kind],
         env={**os.environ, "PYTHONHASHSEED": "7"},
         capture_output=True,
         check=True,

@@ -37,10 +37,10 @@ THREE = [({"layers": 2, "batch_size": 20, "label_smoothing": 0.1 * place}, place
 @pytest.mark.parametrize("block", [1, 700, 10**9])
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_every_lane_gets_the_batches_of_its_stream(
-    workshop: Make, monkeypatch: pytest.MonkeyPatch, block: int, epochs: int
+    stacked: Make, monkeypatch: pytest.MonkeyPatch, block: int, epochs: int
 ) -> None:
     monkeypatch.setattr(feed_module, "BLOCK_NUMBERS", block)
-    own = workshop()
+    own = stacked()
     feed, _ = fed(own, THREE, epochs)
     steps = list(feed)
     assert (feed.steps, feed.rows, len(steps)) == (4, 32, 4)
@@ -57,22 +57,22 @@ def test_every_lane_gets_the_batches_of_its_stream(
             assert not targets[lane, 20:].any()
 
 
-def test_targets_of_a_batch_sum_to_one(workshop: Make) -> None:
-    feed, _ = fed(workshop(), THREE)
+def test_targets_of_a_batch_sum_to_one(stacked: Make) -> None:
+    feed, _ = fed(stacked(), THREE)
     for _, targets, _, _ in feed:
         torch.testing.assert_close(targets.sum((1, 2)), torch.ones(3))
 
 
-def test_every_lanes_matrices_begin_at_multiples_of_64_bytes(workshop: Make) -> None:
-    feed, _ = fed(workshop("moons"), [({"batch_size": 7}, 0), ({"batch_size": 7}, 1)])
+def test_every_lanes_matrices_begin_at_multiples_of_64_bytes(stacked: Make) -> None:
+    feed, _ = fed(stacked("moons"), [({"batch_size": 7}, 0), ({"batch_size": 7}, 1)])
     for inputs, targets, _, _ in feed:
         for tensor in (inputs, targets):
             assert tensor.is_contiguous()
             assert {tensor[lane].data_ptr() % 64 for lane in range(2)} == {0}
 
 
-def test_images_are_fed_flat_to_families_that_flatten(workshop: Make) -> None:
-    own = workshop("digits")
+def test_images_are_fed_flat_to_families_that_flatten(stacked: Make) -> None:
+    own = stacked("digits")
     feed, _ = fed(own, [({"batch_size": 128}, 0), ({"batch_size": 128}, 1)])
     inputs = next(iter(feed))[0]
     assert inputs.shape == (2, 128, 64)
@@ -80,8 +80,8 @@ def test_images_are_fed_flat_to_families_that_flatten(workshop: Make) -> None:
     assert torch.equal(inputs[0], own.data(0).train_inputs[order[0]].reshape(128, 64))
 
 
-def test_a_lone_lane_is_fed_twice(workshop: Make) -> None:
-    feed, _ = fed(workshop(), THREE[:1])
+def test_a_lone_lane_is_fed_twice(stacked: Make) -> None:
+    feed, _ = fed(stacked(), THREE[:1])
     for inputs, targets, coefficients, seeds in feed:
         for tensor in (inputs, targets, coefficients, seeds):
             assert len(tensor) == 2
@@ -89,14 +89,14 @@ def test_a_lone_lane_is_fed_twice(workshop: Make) -> None:
     assert feed.activation.shape == (2, 6)
 
 
-def test_lanes_of_one_repetition_and_epoch_share_their_order(workshop: Make) -> None:
-    feed, _ = fed(workshop(), [({}, 0), ({}, 0), ({}, 1)])
+def test_lanes_of_one_repetition_and_epoch_share_their_order(stacked: Make) -> None:
+    feed, _ = fed(stacked(), [({}, 0), ({}, 0), ({}, 1)])
     assert feed._orders[0] is feed._orders[1]
     assert feed._orders[0] is not feed._orders[2]
 
 
-def test_coefficients_and_seeds_go_on_where_each_lane_stands(workshop: Make) -> None:
-    own = workshop()
+def test_coefficients_and_seeds_go_on_where_each_lane_stands(stacked: Make) -> None:
+    own = stacked()
     trials = [({"layers": 2, "optimizer": "adam", "schedule": "cosine", "batch_size": 20}, 0)] * 2
     young, _ = fed(own, trials[:1])
     feed, lanes = fed(own, trials, epochs=2)
@@ -110,8 +110,8 @@ def test_coefficients_and_seeds_go_on_where_each_lane_stands(workshop: Make) -> 
         assert not torch.equal(coefficients[0], next(iter(young))[2][0])
 
 
-def test_the_schedule_goes_by_epochs_whatever_batches_came_before(workshop: Make) -> None:
-    own = workshop()
+def test_the_schedule_goes_by_epochs_whatever_batches_came_before(stacked: Make) -> None:
+    own = stacked()
     feed, lanes = fed(own, [({"schedule": "cosine", "batch_size": 20}, 0)])
     lanes[0].epochs, lanes[0].steps = 2, 77
     feed = EpochFeed(feed.active, feed.shape, 3, full_epochs=4, n_dropouts=1)
@@ -120,8 +120,8 @@ def test_the_schedule_goes_by_epochs_whatever_batches_came_before(workshop: Make
         assert torch.equal(coefficients[0], torch.from_numpy(rows[step]).float())
 
 
-def test_every_lane_has_its_activation(workshop: Make) -> None:
-    feed, _ = fed(workshop(), [({"activation": name}, 0) for name in ("tanh", "gelu", "relu")])
+def test_every_lane_has_its_activation(stacked: Make) -> None:
+    feed, _ = fed(stacked(), [({"activation": name}, 0) for name in ("tanh", "gelu", "relu")])
     torch.testing.assert_close(
         feed.activation, torch.tensor([ACTIVATIONS[name] for name in ("tanh", "gelu", "relu")])
     )

@@ -147,8 +147,8 @@ def test_laying_out_leaves_the_module_in_training_and_torchs_generator_alone() -
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_padding_stays_exactly_zero_in_training(workshop: Make, activation: str, layers: int) -> None:
-    own = workshop()
+def test_padding_stays_exactly_zero_in_training(stacked: Make, activation: str, layers: int) -> None:
+    own = stacked()
     cases = [
         (
             own.config(

@@ -73,8 +73,9 @@
     const share = (px - panel.box[0]) / (panel.box[2] - panel.box[0]);
     const [low, high] = panel.lim;
     let x = panel.log ? low * (high / low) ** share : low + share * (high - low);
-    if (panel.x === "trials") x = Math.max(1, Math.round(x));
-    tip.replaceChildren(make("b", `${panel.x}: ${panel.x === "trials" ? x : Number(x.toPrecision(3))}`));
+    const whole = ["trials", "epochs"].includes(panel.x);
+    if (whole) x = Math.max(1, Math.round(x));
+    tip.replaceChildren(make("b", `${panel.x}: ${whole ? x : Number(x.toPrecision(3))}`));
     const error = Boolean(panel.of); // then the numbers are 100 less what the accuracy's curves say
     const told = (value) => (error && value !== null ? 100 - value : value);
     for (const [place, line] of Object.entries((error ? data.figures[panel.of][0] : panel).lines)) {

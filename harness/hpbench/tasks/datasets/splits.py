@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hpbench.errors import UsageError
 from hpbench.seeding import split_stream
 from hpbench.tasks.datasets.base import Dataset
+from hpbench.tasks.datasets.encoding import encoder
 
 __all__ = ["Split", "split"]
 
@@ -24,7 +25,8 @@ class Split:
     """The three parts of a data set, every class in each of them.
 
     Inputs are float32, C-contiguous, of shape ``(n_part, *shape)``, with mean 0 and standard
-    deviation 1 *on the training part* (per feature of vectors, per channel of images). Targets are
+    deviation 1 *on the training part* (per feature of vectors, per channel of images); categories of
+    tables are 0 or 1, and missing values are filled in by what the training part says. Targets are
     int64 of shape ``(n_part,)``. Inside a part the examples keep the order of the data set.
 
     Attributes:
@@ -50,7 +52,7 @@ def split(
     """Return the parts of ``dataset`` in this repetition, equal for every network and strategy.
 
     The test examples depend on ``test_fraction`` alone, not on ``validation_fraction``. Everything
-    that standardisation needs is measured on the training part, so that nothing leaks.
+    that filling in and standardisation need is measured on the training part, so that nothing leaks.
 
     Args:
         dataset: what is split.
@@ -66,13 +68,13 @@ def split(
     _check_fractions(validation_fraction, test_fraction)
     train, val, test = _indices(dataset, root_seed, repetition, validation_fraction, test_fraction)
     inputs, targets = dataset.inputs, dataset.targets
-    mean, scale = _moments(inputs[train])
+    encode = encoder(dataset, inputs[train])
     return Split(
-        train_inputs=_standardised(inputs[train], mean, scale),
+        train_inputs=encode(inputs[train]),
         train_targets=targets[train],
-        val_inputs=_standardised(inputs[val], mean, scale),
+        val_inputs=encode(inputs[val]),
         val_targets=targets[val],
-        test_inputs=_standardised(inputs[test], mean, scale),
+        test_inputs=encode(inputs[test]),
         test_targets=targets[test],
     )
 
@@ -101,7 +103,7 @@ def _indices(
         scarce = int(counts.argmin())
         raise UsageError(
             f"every class must have at least {_PARTS} examples, one for each of train, validation and test, "
-            f"but class {scarce} of data set {dataset.name!r} has {counts[scarce]}."
+            f"but class {dataset.class_name(scarce)} of data set {dataset.name!r} has {counts[scarce]}."
         )
     n_test = _allotted(counts, test, room=counts - 2)
     n_val = _allotted(counts, validation, room=counts - n_test - 1)
@@ -130,23 +132,3 @@ def _allotted(counts: NDArray[np.int64], fraction: float, *, room: NDArray[np.in
     for label in by_loss[given[by_loss] < room[by_loss]][: max(missing, 0)]:
         given[label] += 1
     return given
-
-
-def _moments(train: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation per feature or channel, broadcastable to the inputs.
-
-    A feature that is constant in the training part gets the scale 1, so that nothing is divided by
-    zero.
-    """
-    axes = (0,) if train.ndim == 2 else (0, 2, 3)  # noqa: PLR2004 - vectors have two axes, images four
-    mean = train.mean(axis=axes, dtype=np.float64, keepdims=True)
-    deviation = train.std(axis=axes, dtype=np.float64, keepdims=True)
-    constant = train.max(axis=axes, keepdims=True) == train.min(axis=axes, keepdims=True)
-    return mean, np.where(constant, 1.0, deviation)
-
-
-def _standardised(
-    inputs: NDArray[np.float32], mean: NDArray[np.float64], scale: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Return ``(inputs - mean) / scale`` as C-contiguous float32."""
-    return np.ascontiguousarray((inputs - mean) / scale, dtype=np.float32)

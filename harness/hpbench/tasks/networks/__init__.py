@@ -12,6 +12,11 @@ REGISTRY: Registry[NetworkFamily] = Registry(
     group="hpbench.networks",
     builtin={
         "cnn": "hpbench.tasks.networks.cnn:CNN",
+        "logistic": "hpbench.tasks.networks.logistic:LOGISTIC",
         "mlp": "hpbench.tasks.networks.mlp:MLP",
+        "resnet": "hpbench.tasks.networks.resnet:RESNET",
+        "resnet-batchnorm": "hpbench.tasks.networks.resnet:RESNET_BATCHNORM",
+        "rnn": "hpbench.tasks.networks.rnn:RNN",
+        "transformer": "hpbench.tasks.networks.transformer:TRANSFORMER",
     },
 )

@@ -44,8 +44,10 @@ class NetworkFamily:
             them cannot share a cohort.
         buckets: hyperparameter → sizes. A value is rounded up to the next size and the network is
             padded with zeros, which the activations map to zero, so that fewer shapes occur.
-        cohort: whether ``torch.func.vmap`` can take the module; if not, every trial is trained by
-            the reference trainer, and plan and report say so.
+        cohort: whether ``torch.func.vmap`` can take the module, so that lanes can be stacked.
+        compiled: whether the module consists of layers that compiled training knows. Where lanes can
+            neither be compiled nor stacked, every trial is trained by the reference trainer, and plan
+            and report say so.
     """
 
     name: str
@@ -57,6 +59,7 @@ class NetworkFamily:
     shaping: tuple[str, ...] = ()
     buckets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     cohort: bool = True
+    compiled: bool = False
 
 
 TRAINING_LIMITS: Mapping[str, tuple[float, float]] = {

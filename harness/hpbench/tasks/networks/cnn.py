@@ -31,7 +31,8 @@ def build(config: Config, input_shape: Shape, n_classes: int) -> nn.Module:
     """
     from torch import nn  # noqa: PLC0415 - declaring a family needs no torch
 
-    from hpbench.tasks.networks.layers import Activation, Convolution, Dropout, MaxPool  # noqa: PLC0415
+    from hpbench.tasks.networks.layers import Activation, Dropout  # noqa: PLC0415
+    from hpbench.tasks.networks.maps import Convolution, MaxPool  # noqa: PLC0415
 
     fan_in, height, width = input_shape
     channels = int(config["channels"])
@@ -68,5 +69,5 @@ CNN = NetworkFamily(
     limits={**TRAINING_LIMITS, "layers": (1, 12), "channels": (1, 1024)},
     shaping=("layers", "channels", "batch_size"),
     buckets={"channels": (8, 12, 16, 24, 32)},
-    cohort=False,
+    compiled=True,
 )

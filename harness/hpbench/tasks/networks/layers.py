@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from hpbench.errors import unknown_name
 
-__all__ = ["ACTIVATIONS", "N_SHAPE_COEFFICIENTS", "Activation", "Convolution", "Dropout", "MaxPool", "mix32"]
+__all__ = ["ACTIVATIONS", "N_SHAPE_COEFFICIENTS", "Activation", "Dropout", "mix32"]
 
 _GELU = math.sqrt(2.0 / math.pi)
 
@@ -136,48 +136,3 @@ class Dropout(nn.Module):
         # 24 bits are exact in float32, so the comparison is the same on every device.
         uniform = ((mix32(self.counters ^ self.seed) >> 8) & 0xFFFFFF).to(inputs.dtype) * 2.0**-24
         return inputs * ((uniform >= self.rate).to(inputs.dtype) / (1.0 - self.rate))
-
-
-class Convolution(nn.Module):
-    """A 3 x 3 convolution that keeps the map's size (padding 1, stride 1), with a bias.
-
-    Attributes:
-        weight: shape ``(out_channels, in_channels, 3, 3)``.
-        bias: shape ``(out_channels,)``.
-        per_lane: multiply unfolded patches instead of calling the convolution kernel, which has no
-            good way to give each lane its own weights.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        plain = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
-        self.weight = plain.weight
-        self.bias = plain.bias
-        self.per_lane = False
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the maps, ``(batch, out_channels, height, width)``."""
-        if self.per_lane:
-            return self._by_patches(inputs)
-        return functional.conv2d(inputs, self.weight, self.bias, padding=1)
-
-    def _by_patches(self, inputs: Tensor) -> Tensor:
-        batch, channels, height, width = inputs.shape
-        padded = functional.pad(inputs, (1, 1, 1, 1))
-        shifted = [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-        patches = torch.stack(shifted, dim=2).reshape(batch, channels * 9, height * width)
-        maps = self.weight.reshape(-1, channels * 9) @ patches + self.bias[:, None]  # type: ignore[index]
-        return maps.reshape(batch, -1, height, width)
-
-
-class MaxPool(nn.Module):
-    """The maximum of each 2 x 2 square; an odd last row or column is left out.
-
-    Equal maxima share the gradient, in the reference trainer and in cohorts alike.
-    """
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return maps of half the size, ``(batch, channels, height // 2, width // 2)``."""
-        batch, channels, height, width = inputs.shape
-        even = inputs[:, :, : height // 2 * 2, : width // 2 * 2]
-        return even.reshape(batch, channels, height // 2, 2, width // 2, 2).amax(dim=(3, 5))

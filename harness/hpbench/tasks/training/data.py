@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from hpbench.tasks.datasets.splits import Split
 
-__all__ = ["DeviceSplit"]
+__all__ = ["DeviceSplit", "Part"]
+
+Part = Literal["train", "val", "test"]
+"""What a split consists of."""
+
+_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -39,3 +46,22 @@ class DeviceSplit:
     def n_train(self) -> int:
         """Training examples."""
         return len(self.train_targets)
+
+    def part(self, name: Part) -> tuple[Tensor, Tensor]:
+        """Return the inputs and the targets of a part."""
+        parts = {
+            "train": (self.train_inputs, self.train_targets),
+            "val": (self.val_inputs, self.val_targets),
+            "test": (self.test_inputs, self.test_targets),
+        }
+        return parts[name]
+
+    @cached_property
+    def rows(self) -> dict[Part, Tensor]:
+        """The inputs of each part as rows, shape ``(n, numbers)``; of images pixel by pixel, channels innermost."""
+        found: dict[Part, Tensor] = {}
+        for name in ("train", "val", "test"):
+            inputs, _ = self.part(name)
+            ordered = inputs.permute(0, 2, 3, 1) if inputs.ndim == _IMAGES else inputs
+            found[name] = ordered.reshape(len(inputs), -1).contiguous()
+        return found

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hpbench.tasks.networks.base import Shape
 from hpbench.tasks.networks.layers import ACTIVATIONS
-from hpbench.tasks.training.lanes import Advance
+from hpbench.tasks.training.lanes import Advance, Lane
 from hpbench.tasks.training.layout import padded_batch
 from hpbench.tasks.training.randomness import batch_order, dropout_key, step_seeds
 from hpbench.tasks.training.updates import step_coefficients
@@ -39,7 +39,13 @@ class EpochFeed:
     """
 
     def __init__(
-        self, active: Sequence[Advance], shape: Shape, n_classes: int, *, full_epochs: int, n_dropouts: int
+        self,
+        active: Sequence[Advance[Lane]],
+        shape: Shape,
+        n_classes: int,
+        *,
+        full_epochs: int,
+        n_dropouts: int,
     ) -> None:
         self.active = active if len(active) > 1 else [active[0], active[0]]
         self.shape = shape

@@ -1,34 +1,35 @@
-"""Lanes: the whole training state of one trial, and several of them stacked for a cohort."""
+"""Lanes: the whole training state of one trial, and what is asked of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-import torch
 from torch import Tensor, nn
 
+from hpbench.errors import UsageError
 from hpbench.seeding import Stream
-from hpbench.tasks.networks.base import Shape
+from hpbench.tasks.networks.base import NetworkFamily, Shape
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.outcome import Outcome
 from hpbench.tasks.training.recipe import Recipe
 from hpbench.trial import Config
 
-__all__ = ["Advance", "Lane", "Rows", "true_shapes"]
+__all__ = ["Advance", "Lane", "require_same_shape", "true_shapes"]
+
+L_co = TypeVar("L_co", bound="Lane", covariant=True)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Lane:
     """The whole training state of one trial; it can be kept, continued in other company, and copied.
 
     Attributes:
         config: complete, constants included.
         recipe: its training half.
-        signature: what the lane shares with every lane of its cohort.
-        module: of true size, in which the lane is evaluated; its weights are views of ``p``.
-        p: parameters, padded and flattened, float32, shape ``(n,)``.
+        shapes: of every parameter of the network, by name.
+        p: parameters as the trainer lays them out, float32, shape ``(n,)``.
         m: first moments, the same shape.
         v: second moments, the same shape.
         epochs: trained so far.
@@ -39,8 +40,7 @@ class Lane:
 
     config: Config
     recipe: Recipe
-    signature: str
-    module: nn.Module
+    shapes: Mapping[str, Shape]
     p: Tensor
     m: Tensor
     v: Tensor
@@ -50,37 +50,30 @@ class Lane:
     outcome: Outcome = field(default_factory=Outcome)
 
 
-class Advance(NamedTuple):
+class Advance(NamedTuple, Generic[L_co]):
     """One lane's share of a call of ``advance``: its data, its stream, and the epoch to reach."""
 
-    lane: Lane
+    lane: L_co
     data: DeviceSplit
     stream: Stream
     epochs: int
 
 
-class Rows(NamedTuple):
-    """The state of a cohort: parameters and both moments, each of shape ``(lanes, n)``.
-
-    A lone lane is doubled: kernels for one matrix round differently from kernels for several, and a
-    lane's bits must not depend on its company.
-    """
-
-    p: Tensor
-    m: Tensor
-    v: Tensor
-
-    @staticmethod
-    def of(lanes: Sequence[Lane]) -> Rows:
-        """Return the stacked state of ``lanes``, at least two rows."""
-        doubled = lanes if len(lanes) > 1 else [lanes[0], lanes[0]]
-        return Rows(
-            torch.stack([lane.p for lane in doubled]),
-            torch.stack([lane.m for lane in doubled]),
-            torch.stack([lane.v for lane in doubled]),
-        )
-
-
 def true_shapes(module: nn.Module) -> dict[str, Shape]:
     """Return the shape of every parameter of ``module``, by name."""
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
+
+
+def require_same_shape(
+    family: NetworkFamily, child: Mapping[str, Shape], parent: Mapping[str, Shape]
+) -> None:
+    """Raise unless the weights of ``parent`` fit ``child``, both given by the shapes of their parameters.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if child != parent:
+        raise UsageError(
+            "a trial can only continue a parent whose network has the same shape; keep the "
+            f"hyperparameters {', '.join(family.shaping)} of the parent."
+        )

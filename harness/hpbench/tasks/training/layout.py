@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hpbench.tasks.networks.base import NetworkFamily, Shape
-from hpbench.tasks.networks.layers import Activation, Convolution, Dropout
+from hpbench.tasks.networks.layers import Activation, Dropout
 from hpbench.trial import Config, Value
 
 __all__ = ["ALIGNED", "Layout", "layout_of", "padded_batch", "padded_config"]
@@ -118,8 +118,8 @@ def layout_of(family: NetworkFamily, config: Config, input_shape: Shape, n_class
     with torch.random.fork_rng(devices=[]):
         module = family.build(padded_config(family, config), input_shape, n_classes)
     for layer in module.modules():
-        if isinstance(layer, Activation | Dropout | Convolution):
-            layer.per_lane = True
+        if hasattr(layer, "per_lane"):
+            setattr(layer, "per_lane", True)  # noqa: B010 - a flag that some layers have
     named = dict(module.named_modules())
     return Layout(
         module=module,

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hpbench.errors import UsageError
 from hpbench.seeding import Stream
 from hpbench.tasks.networks.base import NetworkFamily, Shape
 from hpbench.tasks.networks.layers import Dropout
 from hpbench.tasks.training.data import DeviceSplit
+from hpbench.tasks.training.lanes import require_same_shape, true_shapes
 from hpbench.tasks.training.outcome import Outcome, Scores
 from hpbench.tasks.training.randomness import (
     batch_order,
@@ -100,7 +100,7 @@ class ReferenceTrainer:
             UsageError: ``config`` shapes the network differently, so the weights do not fit.
         """
         fresh = self.start(config, data, stream)
-        require_same_shape(self.family, fresh.module, state.module)
+        require_same_shape(self.family, true_shapes(fresh.module), true_shapes(state.module))
         fresh.module.load_state_dict(state.module.state_dict())
         if fresh.recipe.optimizer == state.recipe.optimizer:
             _copy_moments(state.optimizer, fresh.optimizer)
@@ -169,20 +169,6 @@ class ReferenceTrainer:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return perf_counter()
-
-
-def require_same_shape(family: NetworkFamily, child: nn.Module, parent: nn.Module) -> None:
-    """Raise unless the weights of ``parent`` fit ``child``.
-
-    Raises:
-        UsageError: they do not.
-    """
-    shapes = [{key: value.shape for key, value in module.state_dict().items()} for module in (child, parent)]
-    if shapes[0] != shapes[1]:
-        raise UsageError(
-            "a trial can only continue a parent whose network has the same shape; keep the "
-            f"hyperparameters {', '.join(family.shaping)} of the parent."
-        )
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -2,14 +2,11 @@
 
 ``vmap`` turns the ordinary module into one that trains all lanes at once; ``make_fx`` records that
 once with symbolic sizes, so that one recording serves every width, batch size and number of lanes of
-a depth. Without a compiler the recording runs as plain tensor operations; with one, it is compiled
-ahead of time.
+a depth.
 """
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
@@ -21,16 +18,13 @@ from torch.func import functional_call, grad, vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from hpbench.tasks.networks import layers
 from hpbench.tasks.networks.base import NetworkFamily, Shape
 from hpbench.tasks.networks.layers import N_SHAPE_COEFFICIENTS
-from hpbench.tasks.training import layout as layout_module
-from hpbench.tasks.training import updates
 from hpbench.tasks.training.layout import Layout, layout_of
 from hpbench.tasks.training.updates import N_COEFFICIENTS, apply_update, dropout_rate
 from hpbench.trial import Config
 
-__all__ = ["Step", "recorded_step", "step_function", "step_source"]
+__all__ = ["Step", "recorded_step", "step_function"]
 
 _EXAMPLE_LANES: Final = 5
 _EXAMPLE_BATCH: Final = 20
@@ -100,10 +94,8 @@ def step_function(layout: Layout) -> Step:
     return step
 
 
-def recorded_step(
-    family: NetworkFamily, config: Config, input_shape: Shape
-) -> tuple[GraphModule, list[Tensor]]:
-    """Return the step of every network of ``config``'s kind, recorded, and the arguments it was recorded with.
+def recorded_step(family: NetworkFamily, config: Config, input_shape: Shape) -> Step:
+    """Return the step of every network of ``config``'s kind, recorded.
 
     Sizes are symbols in it, so the examples are of sizes that have nothing in common with one another.
 
@@ -132,10 +124,4 @@ def recorded_step(
     graph: GraphModule = recorder(*examples)
     graph.graph.eliminate_dead_code()
     graph.recompile()
-    return graph, examples
-
-
-def step_source(family: NetworkFamily) -> str:
-    """Return the code that decides what a recorded step of ``family`` computes."""
-    decisive = (layers, updates, layout_module, sys.modules[__name__], inspect.getmodule(family.build))
-    return "\n".join(inspect.getsource(module) for module in decisive if module is not None)
+    return graph

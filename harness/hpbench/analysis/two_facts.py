@@ -1,0 +1,78 @@
+"""What two studies share, how they differ, and whether their repetitions can be paired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hpbench.analysis.frames import Frames
+from hpbench.errors import UsageError
+
+__all__ = ["differences", "shared_names", "why_unpaired"]
+
+
+def shared_names(kind: str, first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that both have, in the order of the first."""
+    one, other = tuple(first), tuple(second)
+    names = tuple(name for name in one if name in other)
+    if not names:
+        plural = {"task": "tasks", "strategy": "strategies"}[kind]
+        raise UsageError(
+            f"the studies must share a {kind} to be compared. The first has the {plural} {', '.join(one)}; the second "
+            f"has {', '.join(other)}."
+        )
+    return names
+
+
+_SEEDS = ("root_seed", "training_seeds", "validation", "test_fraction")
+_TASK = ("dataset", "network", "epochs", "space", "constants")
+
+
+def why_unpaired(first: Frames, second: Frames, task: str) -> str:
+    """Return why repetitions of ``task`` cannot be paired; empty if they can."""
+    suites = first.info.suite, second.info.suite
+    parts = [key for key in _SEEDS if suites[0].get(key) != suites[1].get(key)]
+    described = first.info.tasks.get(task, {}), second.info.tasks.get(task, {})
+    parts += [key for key in ("dataset", "checksum") if described[0].get(key) != described[1].get(key)]
+    return f"the studies differ in {', '.join(parts)}" if parts else ""
+
+
+def differences(first: Frames, second: Frames, names: tuple[str, str]) -> Iterable[str]:
+    """Yield what differs besides the results."""
+    for what, one, other in _facts(first, second):
+        if one != other:
+            yield f"{what}: {one} in {names[0]}, {other} in {names[1]}."
+    for task in (name for name in first.tasks if name in second.tasks):
+        described = first.info.tasks.get(task, {}), second.info.tasks.get(task, {})
+        parts = [key for key in _TASK if described[0].get(key) != described[1].get(key)]
+        if parts:
+            yield f"Task {task} differs in {', '.join(parts)}."
+    for name in (name for name in first.strategies if name in second.strategies):
+        described = first.info.strategies.get(name, {}), second.info.strategies.get(name, {})
+        parts = [
+            key for key in ("use", "options", "version") if described[0].get(key) != described[1].get(key)
+        ]
+        if parts:
+            yield f"Strategy {name} differs in {', '.join(parts)}."
+    for kind in ("tasks", "strategies"):
+        for mine, others, name in ((first, second, names[0]), (second, first, names[1])):
+            only = [item for item in getattr(mine, kind) if item not in getattr(others, kind)]
+            if only:
+                yield f"Left out, for only {name} has them: {', '.join(only)}."
+
+
+def _facts(first: Frames, second: Frames) -> Iterable[tuple[str, Any, Any]]:
+    """Yield name, first and second value of what explains differences."""
+    infos = first.info, second.info
+    yield "Device", infos[0].device, infos[1].device
+    yield "hpbench", infos[0].hpbench_version, infos[1].hpbench_version
+    for key in ("cpu", "machine", "python"):
+        yield key.capitalize(), infos[0].environment.get(key), infos[1].environment.get(key)
+    libraries = [info.environment.get("libraries", {}) for info in infos]
+    for name in sorted(set(libraries[0]) | set(libraries[1])):
+        yield name, libraries[0].get(name), libraries[1].get(name)
+    yield "Budget of a run", first.budget, second.budget
+    yield "Clock", first.clock, second.clock
+    yield "Trainer", infos[0].suite.get("trainer"), infos[1].suite.get("trainer")
+    yield "Objective", first.objective, second.objective
+    yield "Repetitions", first.repetitions, second.repetitions

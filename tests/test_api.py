@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hpbench
+from hpbench.errors import UsageError
+
+SUITE = """
+schema = 1
+name = "tiny"
+root_seed = 3
+repetitions = 2
+budget = { trials = 2 }
+tasks = [{ dataset = "iris", network = "mlp", epochs = 1 }]
+strategies = [{ use = "random" }, { use = "sobol" }]
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE, encoding="utf-8")
+    return path
+
+
+def test_a_suite_runs_and_is_continued(
+    suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    part = hpbench.run(suite, workers=1, only="*/random/0")
+    assert "2/2 trials" in capsys.readouterr().out
+    assert repr(part) == "<Study 'tiny': 2 trials, 1 of 4 runs>"
+    whole = hpbench.run(str(suite), workers=1, progress=False)
+    assert capsys.readouterr().out == ""
+    assert len(whole.trials) == 8
+    assert whole.results == Path("results") / "tiny"
+    assert whole.trials.equals(hpbench.load("results/tiny").trials)
+    first = part.trials.drop(columns=[name for name in part.trials if name.endswith("seconds")])
+    again = whole.trials[first.columns].iloc[:2]
+    assert again.astype(str).equals(first.astype(str))
+
+
+def test_a_worker_that_imports_an_unguarded_script_is_told_so(suite: Path, tmp_path: Path) -> None:
+    code = f"""
+import multiprocessing, hpbench
+def call():
+    hpbench.run({str(suite)!r}, results={str(tmp_path / "out")!r})
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=call)
+    process.start()
+    process.join()
+"""
+    script = tmp_path / "unguarded.py"
+    script.write_text(code, encoding="utf-8")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert 'must stand under `if __name__ == "__main__":`' in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trainer": "best"}, "`trainer` must be 'reference' or 'cohort', got 'best'"),
+        ({"workers": 0}, "`workers` must be at least 1, got 0"),
+        ({"device": "tpu"}, "tpu"),
+    ],
+)
+def test_impossible_arguments_are_refused(
+    suite: Path, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        hpbench.run(suite, results=tmp_path / "out", **options)
+
+
+def test_there_is_nothing_else_in_the_package() -> None:
+    assert dir(hpbench) == ["Study", "__version__", "load", "run"]
+    with pytest.raises(AttributeError, match="no attribute 'lood'"):
+        _ = hpbench.lood
+
+
+def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
+    call: Callable[..., object] = hpbench.load
+    with pytest.raises(UsageError, match="no study"):
+        call(tmp_path)

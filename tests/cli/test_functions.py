@@ -105,6 +105,9 @@ def test_a_suite_without_functions_is_written_as_before() -> None:
 def test_what_cannot_be_a_function_task() -> None:
     assert "Did you mean 'branin'" in problem(tasks=[{"function": "brannin"}])
     assert "it names both kinds" in problem(tasks=[{"function": "branin", "dataset": "iris"}])
+    assert "`target` and `subset` for data only" in problem(
+        tasks=[{"function": "branin", "target": "income", "subset": 9}]
+    )
     assert "the key `dataset` is missing" in problem(tasks=[{"epochs": 2}])
     assert "`objective` must be 'loss' where a task is the function 'branin'" in problem(objective="error")
     assert "low" in problem(tasks=[{"function": "branin", "space": {"x1": {"low": -9.0, "high": 10.0}}}])

@@ -8,7 +8,17 @@ from hpbench.analysis.frames import Frames
 from hpbench.study import RunState
 from hpbench.trial import Status
 
-__all__ = ["METHODS", "basis", "counted", "p_text", "percent", "points", "repetitions_text", "seconds"]
+__all__ = [
+    "METHODS",
+    "basis",
+    "counted",
+    "goal",
+    "p_text",
+    "percent",
+    "points",
+    "repetitions_text",
+    "seconds",
+]
 
 METHODS = (
     "Intervals are 95 %: paired percentile bootstrap over repetitions from 10 repetitions on, "
@@ -46,6 +56,12 @@ def basis(frames: Frames) -> str:
     if frames.partial:
         parts.insert(0, f"{frames.partial.capitalize()}.")
     return " ".join(parts)
+
+
+def goal(frames: Frames, *tasks: str) -> str:
+    """Return what the strategies minimise on ``tasks``, such as ``"validation error"``; kinds joined by "or"."""
+    usual = "validation error" if frames.objective == "error" else "validation cross-entropy"
+    return " or ".join(dict.fromkeys(usual if frames.counted(task) else "value" for task in tasks))
 
 
 def repetitions_text(low: int, high: int) -> str:

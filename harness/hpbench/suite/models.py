@@ -95,7 +95,7 @@ class SuiteTask(Table):
         name: what tables and keys call the task; by default made of data set and network, or the function.
         epochs: the full fidelity of one trial; 1 for a function that does not say.
         patience: stop a trial after so many epochs without a better validation error; None: never.
-        target: the column to predict, for data that do not say it themselves.
+        target: the column to predict, for data that do not say it themselves; like shape and subset never of a function.
         shape: read every input as an image: ``[channels, height, width]`` or ``[height, width]``.
         subset: take so many examples only, every class with its share.
         space: hyperparameter → value, list of values, or range; see ``hpbench.overrides``.
@@ -132,6 +132,11 @@ class SuiteTask(Table):
     def _check_one_kind(self) -> SuiteTask:
         if self.function is not None and (self.dataset or self.network):
             raise ValueError("must name either `function`, or `dataset` and `network`; it names both kinds")
+        given = [f"`{key}`" for key in ("target", "shape", "subset") if getattr(self, key) is not None]
+        if self.function is not None and given:
+            raise ValueError(
+                f"must set {' and '.join(given)} for data only; a function has none, leave it out"
+            )
         return self
 
     @model_serializer(mode="wrap")

@@ -16,6 +16,7 @@ import numpy as np
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
 from hpbench.strategies.adapting import check_searchable, completed, plain, searched
 from hpbench.strategies.base import Capability, Strategy
+from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial
 
 __all__ = ["VariantGeneratorStrategy"]
@@ -51,6 +52,8 @@ class VariantGeneratorStrategy(Strategy):
     def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
         super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
         check_searchable(self.name, type(self), space)
+        with PrivateGenerators(0):  # importing it draws random numbers
+            import ray.tune  # noqa: F401, PLC0415 - slow, and listing does without
         self._rng = np.random.default_rng(seed)
         self._domains = {item.name: _domain(item) for item in searched(space)}
 

@@ -18,6 +18,7 @@ from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
 from hpbench.strategies.adapting import check_searchable, completed, plain, searched, single
 from hpbench.strategies.base import Capability, Strategy
+from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial
 
 __all__ = ["BlackBoxStrategy", "ForestStrategy", "SmacStrategy"]
@@ -89,6 +90,8 @@ class SmacStrategy(Strategy):
             raise UsageError(
                 f"`0 <= probability <= 1` must hold for strategy {self.name!r}, got probability = {probability!r}."
             )
+        with PrivateGenerators(0):  # importing it draws random numbers
+            import smac  # noqa: F401, PLC0415 - slow, and listing options does without
         options: dict[str, dict[str, Any]] = {
             "initial_design": {
                 "n_configs": n_configs,

@@ -57,9 +57,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests against the installed wheel."""
+    """Run the tests against the installed wheel, on all cores; a file of tests stays on one."""
     session.install("-c", CONSTRAINTS, ".", *group("tests"))
-    session.run("pytest", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

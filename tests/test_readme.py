@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from hpbench import __version__
+from hpbench import __version__, plugins
 from hpbench.canonical import KEYS
 from hpbench.cli import cli, run_program
 from hpbench.errors import ExitCode
@@ -115,7 +116,7 @@ def test_the_plugin_in_the_text_works(
 ) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     plugin, suite = tmp_path / "readme_plugin.py", tmp_path / "own.toml"
-    (text,) = [block for block in blocks("python") if "REGISTRY.add" in block]
+    (text,) = [block for block in blocks("python") if 'REGISTRY.add("learning-rate-only"' in block]
     plugin.write_text(text, encoding="utf-8")
     suite.write_text(
         'schema = 1\nname = "own"\nroot_seed = 1\nrepetitions = 1\nbudget = { trials = 2 }\n'
@@ -129,6 +130,93 @@ def test_the_plugin_in_the_text_works(
     finally:
         STRATEGIES.reset()
     assert "2/2 trials | iris-mlp/learning-rate-only" in capsys.readouterr().out
+
+
+def own_network() -> tuple[str, str]:
+    """Return the network of the text, and the test module that goes with it."""
+    (network,) = [block for block in blocks("python") if "NetworkFamily(" in block]
+    (kit,) = [block for block in blocks("python") if "NetworkConformance" in block]
+    return network, kit
+
+
+SMALL_STUDY = """
+schema = 1
+name = "own-network"
+root_seed = 1
+repetitions = 1
+budget = { trials = 2 }
+trainer = "cohort"
+[[tasks]]
+dataset = "iris"
+network = "gated"
+epochs = 1
+space = { width = [8, 16], batch_size = 32, optimizer = "adam", dropout = 0.1, l1 = 1e-6 }
+[[strategies]]
+use = "random"
+"""
+TOLD = "family 'gated' cannot train in cohorts: trained by the reference trainer"
+
+
+def test_the_network_in_the_text_is_short_and_works_as_a_plugin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    plugin, suite, out = tmp_path / "gated.py", tmp_path / "own.toml", tmp_path / "out"
+    plugin.write_text(own_network()[0], encoding="utf-8")
+    assert len(own_network()[0].splitlines()) < 25
+    assert len([line for line in own_network()[0].splitlines() if line.strip()]) < 20
+    suite.write_text(SMALL_STUDY, encoding="utf-8")
+    try:
+        for words in (
+            ["plan", suite, "--plugin", plugin],
+            ["show", "task", "digits", "gated", "--plugin", plugin],
+            ["run", suite, "--plugin", plugin, "--results", out, "--workers", "1"],
+        ):
+            assert run_program([str(word) for word in words]) == 0
+    finally:
+        NETWORKS.reset()
+        plugins.reset()
+    told = capsys.readouterr().out
+    assert f"iris-gated: plain steps ({TOLD})" in told
+    assert "Network gated: 9 hyperparameters" in told
+    assert "2/2 trials | iris-gated/random: best validation accuracy" in told
+    assert TOLD in html.unescape((out / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_network_in_the_text_works_as_an_installed_package(tmp_path: Path) -> None:
+    about = tmp_path / "gated_package-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: gated-package\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (about / "entry_points.txt").write_text("[hpbench.networks]\ngated = gated:GATED\n", encoding="utf-8")
+    lines = own_network()[0].splitlines(keepends=True)
+    assert lines[-1] == 'REGISTRY.add("gated", GATED)\n'
+    (tmp_path / "gated.py").write_text("".join(lines[:-1]), encoding="utf-8")
+    (tmp_path / "own.toml").write_text(
+        SMALL_STUDY.replace("cohort", "reference") + 'label = "Random"\n', encoding="utf-8"
+    )
+    done = in_folder(tmp_path, "hpbench", "run", "own.toml", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "2/2 trials | iris-gated/random" in done.stdout
+
+
+def test_the_network_in_the_text_passes_the_kit_as_the_text_says(tmp_path: Path) -> None:
+    network, kit = own_network()
+    (tmp_path / "gated.py").write_text(network, encoding="utf-8")
+    (tmp_path / "test_gated.py").write_text(kit, encoding="utf-8")
+    done = in_folder(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "test_gated.py")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\b9 passed, 2 skipped", done.stdout), done.stdout
+
+
+def in_folder(folder: Path, module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Return what a module of Python says, run in a folder whose modules and packages it finds."""
+    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    return subprocess.run(
+        [sys.executable, "-m", module, *words],
+        cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def test_the_script_in_the_text_runs_word_for_word(tmp_path: Path) -> None:

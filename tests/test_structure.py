@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "shards",
         }
     ),
-    frozenset({"analysis", "testing"}),
+    frozenset({"analysis", "doctor", "testing"}),
     frozenset({"__main__", "api", "cli"}),
 )
 """The units of the package from the bottom to the top; a unit imports from below and from its own layer."""
@@ -296,7 +296,9 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "-h"], ["show", "task", "-h"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["run", "-h"], ["show", "task", "-h"], ["doctor", "-h"]]
+)
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     loaded = loaded_by(f"from hpbench.cli import run_program\nrun_program({words!r})")
     assert not loaded & HEAVY

@@ -22,7 +22,9 @@ from hpbench import __version__
 from hpbench.errors import UsageError
 
 __all__ = [
+    "THREAD_VARIABLES",
     "describe",
+    "describe_devices",
     "describe_torch",
     "find_compiler",
     "library_version",
@@ -30,13 +32,15 @@ __all__ = [
     "worker_environment",
 ]
 
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+"""What the numerical libraries read when they are imported; workers set all of them."""
+
 _CORE = ("torch", "numpy", "scipy", "scikit-learn", "scikit-optimize", "pandas")
 _PROBE = "import torch; print(torch.cuda.device_count())"
 
@@ -100,6 +104,16 @@ def describe_torch() -> dict[str, Any]:
     return found
 
 
+def describe_devices() -> dict[str, str]:
+    """Return the CUDA devices that torch sees, each with its model; empty where torch is not loaded."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    return {
+        f"cuda:{index}": str(torch.cuda.get_device_name(index)) for index in range(torch.cuda.device_count())
+    }
+
+
 @contextlib.contextmanager
 def worker_environment(threads: int) -> Iterator[None]:
     """Set, while a worker is started, the variables that its libraries read when they are imported.
@@ -108,7 +122,7 @@ def worker_environment(threads: int) -> Iterator[None]:
     other bits, in a strategy's Gaussian process too. cuBLAS is deterministic only with a workspace
     that was set before CUDA starts.
     """
-    wanted = {name: str(threads) for name in _THREAD_VARIABLES}
+    wanted = {name: str(threads) for name in THREAD_VARIABLES}
     wanted["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)

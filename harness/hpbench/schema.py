@@ -20,6 +20,7 @@ __all__ = [
     "SELECT_TRIALS",
     "checksum",
     "connect",
+    "sqlite_version",
     "translated",
 ]
 
@@ -97,6 +98,11 @@ _MEANINGS = {
     "SQLITE_IOERR": "the disk reported an error while it was read or written. Everything reported so far is safe; check the disk and its free space",
     "SQLITE_CONSTRAINT": "a finished trial is never written twice or changed, and this was tried",
 }
+
+
+def sqlite_version() -> str:
+    """Return the version of the SQLite library, such as ``"3.45.1"``."""
+    return sqlite3.sqlite_version
 
 
 def checksum(values: Sequence[object]) -> str:

@@ -41,6 +41,7 @@ def curves_of(
         status=np.zeros(values.shape, dtype=np.int8),
         elapsed=np.cumsum(times, axis=2),
         trainings=np.cumsum(times, axis=2) / 2,
+        full_epochs=2,
     )
 
 

@@ -10,6 +10,7 @@ import click
 
 from hpbench import __version__
 from hpbench.cli.compare import compare
+from hpbench.cli.doctor import doctor
 from hpbench.cli.export import export
 from hpbench.cli.list import list_
 from hpbench.cli.plan import plan
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (run, plan, report, compare, export, list_, show):
+for command in (run, plan, report, compare, export, list_, show, doctor):
     cli.add_command(command)
 
 

@@ -71,7 +71,10 @@ def show_task(
     constants = ", ".join(f"{name} = {_toml(value)}" for name, value in family.space.constants.items())
     if constants:
         click.echo(f"\nFixed unless a suite gives them a range: {clean(constants)}")
-    click.echo("\n" + click.wrap_text(f"Where the defaults come from: {clean(family.citation)}", width=100))
+    if family.citation:
+        click.echo(
+            "\n" + click.wrap_text(f"Where the defaults come from: {clean(family.citation)}", width=100)
+        )
 
 
 def task_content(family: NetworkFamily, data: Dataset) -> dict[str, Any]:
@@ -126,13 +129,13 @@ def space_table(space: SearchSpace) -> str:
     """Return the hyperparameters of a space, one a line: range, scale, default, condition."""
     from hpbench.cli.text import table
 
-    defaults = space.defaults
+    defaults = space.default_values()
     rows = [
         [
             item.name,
             values(item),
             "log" if getattr(item, "log", False) else "",
-            _toml(defaults[item.name]) if item.name in defaults else "",
+            _toml(defaults[item.name]),
             f"{item.when.parent} in {list(item.when.values)}" if item.when else "",
         ]
         for item in space.parameters

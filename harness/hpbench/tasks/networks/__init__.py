@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hpbench.registry import Registry
-from hpbench.tasks.networks.base import NetworkFamily
+from hpbench.tasks.networks.base import NetworkFamily, training_space
 
-__all__ = ["REGISTRY", "NetworkFamily"]
+__all__ = ["REGISTRY", "NetworkFamily", "training_space"]
 
 REGISTRY: Registry[NetworkFamily] = Registry(
     kind="network",

@@ -69,5 +69,6 @@ CNN = NetworkFamily(
     limits={**TRAINING_LIMITS, "layers": (1, 12), "channels": (1, 1024)},
     shaping=("layers", "channels", "batch_size"),
     buckets={"channels": (8, 12, 16, 24, 32)},
+    cohort=True,
     compiled=True,
 )

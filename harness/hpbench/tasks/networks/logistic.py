@@ -44,5 +44,6 @@ LOGISTIC = NetworkFamily(
     ),
     limits={name: ends for name, ends in TRAINING_LIMITS.items() if name != "dropout"},
     shaping=("batch_size",),
+    cohort=True,
     compiled=True,
 )

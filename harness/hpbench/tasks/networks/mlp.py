@@ -62,5 +62,6 @@ MLP = NetworkFamily(
     limits={**TRAINING_LIMITS, "layers": (1, 12), "width": (1, 4096)},
     shaping=("layers", "width", "batch_size"),
     buckets={"width": (16, 24, 32, 48, 64, 96, 128)},
+    cohort=True,
     compiled=True,
 )

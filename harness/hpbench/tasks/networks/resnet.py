@@ -106,6 +106,7 @@ RESNET = NetworkFamily(
     inputs="image",
     limits={**TRAINING_LIMITS, "layers": (1, 12), "channels": (8, 1024)},
     shaping=("layers", "channels", "batch_size"),
+    cohort=True,
     compiled=True,
 )
 

@@ -58,5 +58,6 @@ RNN = NetworkFamily(
     limits={**TRAINING_LIMITS, "layers": (1, 4), "width": (1, 1024)},
     shaping=("layers", "width", "batch_size"),
     buckets={"width": (16, 32, 48, 64, 96, 128)},
+    cohort=True,
     compiled=True,
 )

@@ -90,5 +90,6 @@ TRANSFORMER = NetworkFamily(
     inputs="image",
     limits={**TRAINING_LIMITS, "layers": (1, 12), "width": (8, 1024), "heads": (1, 16), "ratio": (1, 8)},
     shaping=("layers", "width", "heads", "ratio", "batch_size"),
+    cohort=True,
     compiled=True,
 )  # fmt: skip

@@ -100,8 +100,8 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure speed: ``nox -s bench -- --benchmark-json=bench.json`` keeps the figures."""
-    session.install("-c", CONSTRAINTS, ".", *group("tests"))
+    """Measure speed, and strategies with a model against random search: ``nox -s bench -- --benchmark-json=bench.json`` keeps the figures."""
+    session.install("-c", CONSTRAINTS, ".[peers]", *group("tests"))
     options = "addopts=--strict-markers --strict-config --import-mode=importlib"
     session.run("pytest", "-o", options, "--benchmark-only", *session.posargs, env=ONE_THREAD)
 

@@ -18,6 +18,7 @@ from hypothesis import settings
 from hpbench import plugins
 from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.tasks.datasets import REGISTRY as DATASETS
+from hpbench.tasks.families import REGISTRY as FUNCTIONS
 from hpbench.tasks.networks import REGISTRY as NETWORKS
 
 # the same examples each time, no clock, no example database beside the code
@@ -72,7 +73,7 @@ def fake() -> Iterator[ModuleType]:
     plugins.load_plugins([FAKE_STUDY])
     yield importlib.import_module(plugins.plugin_module(FAKE_STUDY))
     plugins.reset()
-    for registry in (STRATEGIES, DATASETS, NETWORKS):
+    for registry in (STRATEGIES, DATASETS, FUNCTIONS, NETWORKS):
         registry.reset()
 
 

@@ -24,6 +24,7 @@ from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.suite import Suite, SuiteStrategy, SuiteTask, bundled_suites, parse_suite
 from hpbench.suite.models import Limits
 from hpbench.tasks.datasets import REGISTRY as DATASETS
+from hpbench.tasks.families import REGISTRY as FUNCTIONS
 from hpbench.tasks.networks import REGISTRY as NETWORKS
 from hpbench.trial import Status
 
@@ -47,7 +48,8 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "names", [STRATEGIES.names(), NETWORKS.names(), DATASETS.names(), list(bundled_suites())]
+    "names",
+    [STRATEGIES.names(), NETWORKS.names(), DATASETS.names(), FUNCTIONS.names(), list(bundled_suites())],
 )
 def test_every_name_has_its_row(names: list[str]) -> None:
     assert set(names) <= first_cells()
@@ -267,7 +269,7 @@ def test_constraints_pin_every_requirement_exactly_and_nothing_else_of_the_machi
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.]*", pin) for pin in pins)
     names = [pin.partition("==")[0] for pin in pins]
     assert names == sorted(set(names))
-    required = {re.split(r"[<>=~! ]", item)[0].lower() for group in project().values() for item in group}
+    required = {re.split(r"[<>=~! \[]", item)[0].lower() for group in project().values() for item in group}
     assert required | {"nox"} <= set(names)
     assert "torch==2.13.0" in pins
 
@@ -282,4 +284,4 @@ def test_constraints_lie_within_the_ranges() -> None:
     for items in project().values():
         for item in items:
             name, _, low = item.partition(">=")
-            assert not low or parts(pins[name]) >= parts(low), item
+            assert not low or parts(pins[name.partition("[")[0]]) >= parts(low), item

@@ -42,7 +42,7 @@ def run(
         device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``.
         trainer: train with ``"reference"`` or ``"cohort"`` instead of the suite's trainer.
         only: only the runs whose TASK/STRATEGY/REPETITION matches, such as ``"digits-mlp/*/0"``.
-        plugins: Python files that register strategies, networks or data sets.
+        plugins: Python files that register strategies, networks, data sets or functions.
         progress: print a line now and then.
 
     Returns:

@@ -53,7 +53,7 @@ def costs_of(store: Store, task: str) -> dict[str, StepCost]:
 def calibration_jobs(
     store: Store, specs: Iterable[TaskSpec], n_train: Mapping[str, int]
 ) -> list[CalibrationJob]:
-    """Return the work of measuring every signature that is not in the store yet.
+    """Return the work of measuring every signature that is not in the store yet; functions have none.
 
     Args:
         store: with the calibrations of earlier sessions.
@@ -61,7 +61,7 @@ def calibration_jobs(
         n_train: task → training examples.
     """
     jobs = []
-    for spec in specs:
+    for spec in [spec for spec in specs if spec.function is None]:
         known = costs_of(store, spec.name)
         wanted = signatures_of(networks.REGISTRY.get(spec.network), spec.space, n_train[spec.name])
         missing = tuple(signature for signature in wanted if signature not in known)
@@ -79,7 +79,7 @@ def store_calibrated(store: Store, message: Calibrated) -> None:
 def check_jobs(store: Store, suite: Suite, specs: Sequence[TaskSpec]) -> list[CheckJob]:
     """Return the trials that are to be trained again: a seeded sample of each task in ``specs``.
 
-    A task that was checked before is left alone. Trials that failed otherwise than by diverging, and
+    A task that was checked before is left alone, and so is a function, whose seconds are measured anyway. Trials that failed otherwise than by diverging, and
     those that continued another one, are not drawn.
 
     Args:
@@ -91,7 +91,7 @@ def check_jobs(store: Store, suite: Suite, specs: Sequence[TaskSpec]) -> list[Ch
     count = math.ceil(SAMPLE / len(suite.tasks))
     jobs = []
     for spec in specs:
-        if spec.name in checked:
+        if spec.name in checked or spec.function is not None:
             continue
         drawn = _drawn(
             [record for record in store.records() if _usable(record, spec.name)], suite, spec.name, count

@@ -84,6 +84,8 @@ def decide_steps(
     Raises:
         UsageError: the suite wants compiled steps, and there is no compiler.
     """
+    if task.function is not None:
+        return Steps("plain", "a function takes no steps of training")
     if suite.trainer == "reference":
         return Steps("plain", "reference trainer")
     family = networks.REGISTRY.get(task.network)

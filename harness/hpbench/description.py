@@ -17,7 +17,7 @@ from hpbench.strategies import REGISTRY
 from hpbench.strategies.factory import resolved_options
 from hpbench.study import StudyInfo
 from hpbench.suite import Suite, SuiteStrategy, SuiteTask, space_of
-from hpbench.tasks import datasets
+from hpbench.tasks import datasets, families
 from hpbench.tasks.datasets.splits import splits
 
 __all__ = ["check_continues", "describe_parameter", "describe_study"]
@@ -108,6 +108,15 @@ def _torch(info: StudyInfo) -> object:
 
 def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any]:
     """Return what a task is, with the sizes of its parts and how its steps are taken."""
+    found = {
+        **_describe_space(task),
+        "epochs": task.epochs,
+        "steps": steps.kind,
+        "steps_reason": steps.reason,
+    }
+    if task.function is not None:
+        family = families.REGISTRY.get(task.function)
+        return {"function": task.function, "counts": family.counts, "minimum": family.minimum, **found}
     dataset = datasets.load(suite.data(task))
     parts = splits(
         dataset,
@@ -117,11 +126,9 @@ def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any
         test_fraction=suite.test_fraction,
         folds=suite.validation.folds,
     )
-    space: SearchSpace = space_of(task)
     return {
         "dataset": task.dataset,
         "network": task.network,
-        "epochs": task.epochs,
         "shape": list(dataset.shape),
         "target_kind": "regression" if dataset.regression else "classification",
         "n_classes": dataset.n_classes,
@@ -130,11 +137,17 @@ def _describe_task(suite: Suite, task: SuiteTask, steps: Steps) -> dict[str, Any
         "n_test": len(parts[0].test_targets),
         "checksum": dataset.checksum,
         "origin": dict(dataset.origin),
+        **found,
+    }
+
+
+def _describe_space(task: SuiteTask) -> dict[str, Any]:
+    """Return what is searched in a task."""
+    space: SearchSpace = space_of(task)
+    return {
         "space": [describe_parameter(parameter) for parameter in space.parameters],
         "constants": dict(space.constants),
         "default": space.default_config(),
-        "steps": steps.kind,
-        "steps_reason": steps.reason,
     }
 
 

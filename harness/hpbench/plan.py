@@ -184,11 +184,13 @@ def estimate_seconds(plan: Plan, suite: Suite) -> dict[RunKey, float]:
 
 
 def estimate_calibration(suite: Suite) -> dict[str, Calibration]:
-    """Return what the modelled clock measures for each task, and a rough guess of the seconds; else nothing."""
+    """Return what the modelled clock measures for each network task, and a rough guess of the seconds; else nothing."""
     if suite.clock == "measured":
         return {}
     found = {}
     for task in suite.tasks:
+        if task.function is not None:
+            continue
         family, n_train = networks.REGISTRY.get(task.network), int(train_examples(suite, task))
         count = len(signatures_of(family, space_of(task), n_train))
         seconds = count * _CALIBRATION_STEPS * STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS)
@@ -197,10 +199,13 @@ def estimate_calibration(suite: Suite) -> dict[str, Calibration]:
 
 
 def _run_seconds(suite: Suite, task: SuiteTask, strategy: SuiteStrategy, steps: str) -> float:
-    """Return a guess of what one run costs."""
+    """Return a guess of what one run costs; what a function takes is not known and left out."""
     trials = suite.budget_trials(task)
     if trials is None:
         return suite.budget.seconds or 0.0
+    thinking = trials * _THINK_SECONDS.get(strategy.use, 0.0)
+    if task.function is not None:
+        return thinking
     count = (
         suite.validation.trainings
         * task.epochs
@@ -208,8 +213,7 @@ def _run_seconds(suite: Suite, task: SuiteTask, strategy: SuiteStrategy, steps: 
     )
     training = count * STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS) / _SPEED[steps]
     finals = suite.final.retrain if suite.final else 0
-    retraining = finals * training / suite.validation.trainings
-    return trials * (training + _THINK_SECONDS.get(strategy.use, 0.0)) + retraining
+    return trials * training + thinking + finals * training / suite.validation.trainings
 
 
 def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal | None:
@@ -219,7 +223,7 @@ def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal 
     if space.conditional and Capability.CONDITIONAL not in kind.capabilities:
         names = ", ".join(item.name for item in space.parameters if item.when is not None)
         reason = (
-            f"strategy {strategy.name!r} cannot search {task.network!r} on {task.dataset!r}: it lacks CONDITIONAL, "
+            f"strategy {strategy.name!r} cannot search {task.subject}: it lacks CONDITIONAL, "
             f"and the space has hyperparameters that exist only under a condition ({names})."
         )
         return Refusal(task.name, strategy.name, reason)

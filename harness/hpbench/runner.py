@@ -21,9 +21,9 @@ from hpbench.study import RunRow, RunState, StudyInfo
 from hpbench.suite import Suite
 from hpbench.trial import RunKey
 
-__all__ = ["NETWORK_TASKS", "ProgressSink", "RunSummary", "run_study"]
+__all__ = ["TASKS", "ProgressSink", "RunSummary", "run_study"]
 
-NETWORK_TASKS = "hpbench.tasks.network_task:build_task"
+TASKS = "hpbench.tasks.factory:build_task"
 """What workers build tasks with, unless told otherwise."""
 
 
@@ -67,7 +67,7 @@ def run_study(
     device: str,
     progress: ProgressSink,
     only: str | None = None,
-    task_factory: str = NETWORK_TASKS,
+    task_factory: str = TASKS,
     plugins: Sequence[Path] = (),
 ) -> RunSummary:
     """Run, or continue, the study of ``suite`` in the directory ``results``.

@@ -100,7 +100,7 @@ class Session:
     def _calibrate(self, executor: LocalExecutor, requests: Requests) -> None:
         """Measure what the store does not know yet, one task after the other in one worker."""
         specs = [self._spec(name) for name in dict.fromkeys(run.task for run in self._open)]
-        sizes = {name: int(task["n_train"]) for name, task in self._store.info.tasks.items()}
+        sizes = {name: int(task.get("n_train", 0)) for name, task in self._store.info.tasks.items()}
         for job in calibration_jobs(self._store, specs, sizes):
             if requests.count:
                 return
@@ -150,6 +150,7 @@ class Session:
         """Return the job of one shard, finished trials included."""
         suite = self._suite
         task = runs[0].task
+        modelled = suite.clock == "modelled" and suite.task(task).function is None
         return ShardJob(
             spec=self._spec(task),
             objective=suite.objective,
@@ -158,8 +159,8 @@ class Session:
             max_failures=suite.limits.max_failures,
             ask_ahead=1 if self._store.info.tasks[task].get("steps", "plain") == "plain" else _ASK_AHEAD,
             runs=tuple(self._run_job(run) for run in runs),
-            n_train=int(self._store.info.tasks[task]["n_train"]),
-            costs=costs_of(self._store, task) if suite.clock == "modelled" else None,
+            n_train=int(self._store.info.tasks[task].get("n_train", 0)),
+            costs=costs_of(self._store, task) if modelled else None,
         )
 
     def _run_job(self, run: RunKey) -> RunJob:

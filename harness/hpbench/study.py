@@ -59,7 +59,7 @@ class StudyInfo:
             network), n_val (of all folds), n_test, checksum,
             origin (version and file checksum of data that do not come with hpbench), space,
             constants, default, steps (plain, traced or compiled, as decided when the study was
-            created), steps_reason.
+            created), steps_reason; of a function: function, counts, minimum in place of the data's.
         strategies: name → use, label, options, library, version, capabilities.
         skipped: refused pairings, each with task, strategy and reason.
         hpbench_version: the version that created the study.

@@ -14,12 +14,14 @@ from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.suite import bundled_suites
 from hpbench.tasks.datasets import REGISTRY as DATASETS
 from hpbench.tasks.datasets import SOURCES
+from hpbench.tasks.families import REGISTRY as FUNCTIONS
 from hpbench.tasks.networks import REGISTRY as NETWORKS
 
 NAMES = {
     "strategies": STRATEGIES.names,
     "datasets": lambda: [*DATASETS.names(), *(f"{name}:..." for name in SOURCES.names())],
     "networks": NETWORKS.names,
+    "functions": FUNCTIONS.names,
     "suites": lambda: sorted(bundled_suites()),
 }
 

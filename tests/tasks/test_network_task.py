@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hpbench.errors import UsageError
 from hpbench.tasks import networks
 from hpbench.tasks.base import TaskSpec
-from hpbench.tasks.network_task import NetworkTask, build_task, usable_device
+from hpbench.tasks.factory import build_task
+from hpbench.tasks.network_task import NetworkTask, usable_device
 from hpbench.tasks.training import reference
 from hpbench.testing import global_generators
 from hpbench.testing.spawned import evaluations

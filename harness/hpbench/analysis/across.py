@@ -23,6 +23,7 @@ from hpbench.analysis.statistics import (
     Friedman,
     cliques,
     friedman,
+    incumbent_of,
     normalised_regret,
     quantile_worst,
     rank_losses,
@@ -127,11 +128,21 @@ def _at_fractions(frames: Frames, curves: TaskCurves, part: Part) -> Array:
         spent = np.broadcast_to(np.arange(1.0, curves.n_trials + 1), curves.objective.shape)
         budget = float(amount)
     grid = np.append(budget * FRACTIONS[:-1], math.inf) + 1e-9
-    errors = curves.incumbent_error(part)
+    errors = incumbent_scores(frames, curves, part)
     rows = [
         step_at(spent[k], errors[k], curves.length[k], grid, curves.failed[k]) for k in range(len(errors))
     ]
     return np.stack(rows)
+
+
+def incumbent_scores(frames: Frames, curves: TaskCurves, part: Part) -> Array:
+    """Return the incumbents' error after each trial, or its value on tasks that count no examples.
+
+    Regret and ranks have no unit, so both kinds of task can stand beside each other.
+    """
+    if frames.counted(curves.task):
+        return curves.incumbent_error(part)
+    return np.where(curves.filled, incumbent_of(curves.objective, curves.index), math.nan)
 
 
 def regret_scale(frames: Frames, curves: TaskCurves, part: Part) -> tuple[float, float]:
@@ -140,7 +151,7 @@ def regret_scale(frames: Frames, curves: TaskCurves, part: Part) -> tuple[float,
     0 is the lowest error that any incumbent of the study had; 1 the baseline's (random search's)
     median after its first trial. NaN where there is none.
     """
-    errors = curves.incumbent_error(part)
+    errors = incumbent_scores(frames, curves, part)
     if not np.isfinite(errors).any():
         return math.nan, math.nan
     place = 0 if frames.baseline is None else frames.strategies.index(frames.baseline)

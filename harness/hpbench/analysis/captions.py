@@ -13,6 +13,7 @@ __all__ = [
     "about_measure",
     "basis",
     "counted",
+    "goal",
     "p_text",
     "percent",
     "points",
@@ -72,6 +73,12 @@ def basis(frames: Frames) -> str:
     if frames.partial:
         parts.insert(0, f"{frames.partial.capitalize()}.")
     return " ".join(parts)
+
+
+def goal(frames: Frames, *tasks: str) -> str:
+    """Return what the strategies minimise on ``tasks``, such as ``"validation error"``; kinds joined by "or"."""
+    usual = "validation error" if frames.objective == "error" else "validation cross-entropy"
+    return " or ".join(dict.fromkeys(usual if frames.counted(task) else "value" for task in tasks))
 
 
 def repetitions_text(low: int, high: int) -> str:

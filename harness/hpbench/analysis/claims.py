@@ -44,6 +44,8 @@ def _best(study: Study, comparison: TaskComparison) -> str:
     """Return which strategy ends highest on one task, and who is not shown to differ from it."""
     label = study.frames.label
     best = [cell for cell in comparison.cells if cell.best]
+    if not study.frames.counted(comparison.task):
+        return f"{comparison.task} has values and no accuracy; table 'Final values' compares them."
     if not best:
         return f"{comparison.task}: no run has a result yet."
     names = " and ".join(label(cell.strategy) for cell in best)

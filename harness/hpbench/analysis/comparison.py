@@ -15,6 +15,7 @@ from hpbench.analysis.statistics import (
     Array,
     Interval,
     holm,
+    incumbent_of,
     mean_interval,
     overtuning,
     probability_of_improvement,
@@ -27,7 +28,18 @@ from hpbench.analysis.statistics import (
 from hpbench.seeding import bootstrap_stream
 from hpbench.study import RunState
 
-__all__ = ["ALPHA", "Cell", "Counts", "Selection", "Study", "TaskComparison", "Versus", "compare", "study_of"]
+__all__ = [
+    "ALPHA",
+    "Cell",
+    "Counts",
+    "Selection",
+    "Study",
+    "TaskComparison",
+    "Versus",
+    "compare",
+    "final_values",
+    "study_of",
+]
 
 ALPHA = 0.05
 
@@ -159,10 +171,21 @@ def study_of(frames: Frames) -> Study:
     return Study(frames, curves, {task: compare(frames, found) for task, found in curves.items()})
 
 
+def final_values(curves: TaskCurves) -> Array:
+    """Return the smallest objective of each run, shape ``(k, n)``; NaN if it failed or has not ended.
+
+    It stands for the error where a task counts no examples.
+    """
+    if curves.n_trials == 0:
+        return np.full(curves.state.shape, math.nan)
+    last = incumbent_of(curves.objective, curves.index)[..., -1]
+    return np.where(curves.ended & ~curves.failed, last, math.nan)
+
+
 def compare(frames: Frames, curves: TaskCurves) -> TaskComparison:
     """Return every strategy of one task against the baseline and against the best."""
     test = curves.final_error("test")
-    ranks, blocks = _ranks(curves, test)
+    ranks, blocks = _ranks(curves, test if frames.counted(curves.task) else final_values(curves))
     means = np.array([np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else math.inf for row in test])
     best = int(np.argmin(means)) if np.isfinite(means).any() else None
     base = None if frames.baseline is None else frames.strategies.index(frames.baseline)

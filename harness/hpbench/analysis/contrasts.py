@@ -19,7 +19,7 @@ from hpbench.analysis.across import (
 )
 from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
 from hpbench.analysis.captions import METHODS, basis, counted, p_text
-from hpbench.analysis.comparison import Study
+from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array, normalised_regret
 from hpbench.analysis.style import looks, wrapped
@@ -128,7 +128,9 @@ def _final_regrets(study: Study, task: str) -> Array:
     best, reference = regret_scale(study.frames, curves, "test")
     if not reference > best:
         return np.full(len(curves.strategies), math.nan)
-    values = normalised_regret(curves.final_error("test"), best=best, reference=reference)
+    has_errors = study.frames.counted(task)
+    final = curves.final_error("test") if has_errors else final_values(curves)
+    values = normalised_regret(final, best=best, reference=reference)
     worst = max(1.0, float(np.nanmax(values, initial=1.0)))
     values = np.where(curves.failed, worst, values)
     ended = np.isfinite(values)

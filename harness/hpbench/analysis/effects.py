@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
-from hpbench.analysis.captions import basis, counted
+from hpbench.analysis.captions import basis, counted, goal
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Band
 from hpbench.analysis.details import CHAIN, PREFIX, learning_curve
@@ -106,10 +106,14 @@ def effects_figure(frames: Frames, found: Mapping[str, TaskImportance]) -> Drawn
                 continue
             _draw_effect(panel, item.effect(places[slot]), percent=frames.objective == "error")
             if slot == 0:
-                panel.set_ylabel("error (%)" if frames.objective == "error" else "cross-entropy")
+                panel.set_ylabel(
+                    "error (%)"
+                    if frames.objective == "error"
+                    else goal(frames, item.task).removeprefix("validation ")
+                )
             panel.set_title(wrapped(item.task, 34))
     caption = (
-        f"What the forest expects of the validation {'error' if frames.objective == 'error' else 'cross-entropy'} where "
+        f"What the forest expects of the {goal(frames, *found)} where "
         f"a hyperparameter has a value, averaged over the whole range of all others; the {_SHOWN} most important ones of "
         "each task. Line or point: mean over the trees; band or bar: their middle half. The average includes regions "
         f"that no good configuration lies in, so levels are worse than what strategies reach. {basis(frames)}"
@@ -239,10 +243,10 @@ def learning_figure(study: Study) -> Drawn:
         draw_bands(panel, bands, styles, view, ("learning", task))
         if bands:
             log_ticks(panel, "y")
+            panel.locator_params(axis="x", integer=True, nbins=6)
         else:
             no_results(panel)
         panel.set_xlabel("epochs")
-        panel.locator_params(axis="x", integer=True, nbins=6)
         if place % 3 == 0:
             panel.set_ylabel("validation error (%)")
         lines = {name: Line(b.x, view(b.centre), view(b.low), view(b.high)) for name, b in bands.items()}

@@ -118,6 +118,10 @@ class Frames:
         kinds = {self.regression(task) for task in tasks or self.tasks}
         return "accuracy or R²" if len(kinds) > 1 else "R²" if kinds == {True} else "accuracy"
 
+    def counted(self, task: str) -> bool:
+        """Return whether ``task`` counts correct examples; a closed-form function has a value alone."""
+        return bool(self.info.tasks.get(task, {}).get("counts", True))
+
     def size_of(self, task: str, part: str) -> int | None:
         """Return the number of examples in ``part`` (``"val"`` or ``"test"``) of ``task``, if known."""
         size = self.info.tasks.get(task, {}).get(f"n_{part}")

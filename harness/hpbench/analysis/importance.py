@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpbench.analysis.captions import basis, counted
+from hpbench.analysis.captions import basis, counted, goal
 from hpbench.analysis.details import PREFIX
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
@@ -232,9 +232,8 @@ def importance_text(frames: Frames, found: Mapping[str, TaskImportance]) -> str:
     failed = sum(item.trials - item.succeeded for item in found.values())
     missing = [task for task in frames.tasks if task not in found]
     imputed = sorted({name for item in found.values() for name in item.imputed})
-    what = "validation error" if frames.objective == "error" else "validation cross-entropy"
     about = (
-        f"Share of the variance of the {what} over the whole space that a hyperparameter explains alone, or a pair beyond "
+        f"Share of the variance of the {goal(frames, *found)} over the whole space that a hyperparameter explains alone, or a pair beyond "
         "what each explains (fANOVA, Hutter et al. 2014), mean [quartiles] over the trees of a random forest. It learned "
         f"from the successful trials of all strategies and repetitions: {'; '.join(counts)}. "
         f"{counted(failed, 'failed trial')} left out. R² is of trials that a tree has not seen; where it is low, the "
@@ -286,13 +285,19 @@ def space_table(frames: Frames) -> Table:
         column(header, key, numeric=False)
         for header, key in (*names, ("Default", "default"), ("Only where", "when"))
     )
-    sizes = [
-        f"{task}: {info.get('dataset', '?')} with {info.get('network', '?')}, {info['epochs']} epochs, "
-        f"{info.get('n_train', '?')} training, {info.get('n_val', '?')} validation and {info.get('n_test', '?')} test examples"
-        for task, info in frames.info.tasks.items()
-    ]
-    caption = f"What every strategy searched, and what the suite fixed. {'; '.join(sizes)}. {basis(frames)}"
+    sizes = "; ".join(f"{task}: {_size(info)}" for task, info in frames.info.tasks.items())
+    caption = f"What every strategy searched, and what the suite fixed. {sizes}. {basis(frames)}"
     return Table("spaces", "Tasks and search spaces", caption, pd.DataFrame(rows), columns)
+
+
+def _size(info: Mapping[str, Any]) -> str:
+    """Return what a task is, with the sizes of its parts."""
+    if "function" in info:
+        return f"the function {info['function']}, {counted(info['epochs'], 'epoch')}"
+    return (
+        f"{info.get('dataset', '?')} with {info.get('network', '?')}, {info['epochs']} epochs, "
+        f"{info.get('n_train', '?')} training, {info.get('n_val', '?')} validation and {info.get('n_test', '?')} test examples"
+    )
 
 
 def _range(item: Mapping[str, Any]) -> str:

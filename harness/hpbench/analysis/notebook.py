@@ -14,6 +14,7 @@ from hpbench.analysis.claims import claims
 from hpbench.analysis.curves import Part, TaskCurves
 from hpbench.analysis.frames import Frames, load_frames
 from hpbench.analysis.report import all_tables, write_report
+from hpbench.analysis.statistics import incumbent_of
 from hpbench.analysis.writers import Table
 from hpbench.errors import UsageError, unknown_name
 
@@ -94,7 +95,9 @@ class Study:
 
         Columns: ``task``, ``strategy``, ``repetition``, ``trials`` (from 1), ``epochs`` and
         ``seconds`` (spent until then), ``incumbent`` (number of the best trial so far by validation,
-        -1 before the first success), ``val_error`` and ``test_error`` (the incumbent's, in [0, 1]).
+        -1 before the first success), ``objective`` (the incumbent's, which was minimised),
+        ``val_error`` and ``test_error`` (the incumbent's, in [0, 1]; missing where a task has a value
+        and no accuracy).
         """
         pieces = [_steps(curves) for curves in self._study.curves.values()]
         frame = pd.concat(pieces, ignore_index=True)
@@ -112,7 +115,7 @@ class Study:
 
         Args:
             name: as the files in ``tables/`` are called; ``"final"`` holds final errors against the
-                baseline.
+                baseline, ``"values"`` those of tasks that have a value and no accuracy.
             shown: the texts that readers see, rounded, in place of the tidy values.
 
         Raises:
@@ -221,6 +224,9 @@ def _steps(curves: TaskCurves) -> pd.DataFrame:
             "epochs": np.rint(curves.trainings[inside] * curves.full_epochs).astype(np.int64),
             "seconds": curves.elapsed[inside],
             "incumbent": curves.index[inside],
+            "objective": np.where(curves.filled, incumbent_of(curves.objective, curves.index), np.nan)[
+                inside
+            ],
             "val_error": curves.incumbent_error("val")[inside],
             "test_error": curves.incumbent_error("test")[inside],
         }

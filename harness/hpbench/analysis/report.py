@@ -19,6 +19,7 @@ from hpbench.analysis.importance import importance_table, space_table
 from hpbench.analysis.page import page_text
 from hpbench.analysis.rivals import across_table, pairs_table, reference_table, running_time_table
 from hpbench.analysis.tables import final_table, rank_table, selection_table
+from hpbench.analysis.values import value_table
 from hpbench.analysis.writers import Table, escape_markdown, to_csv, to_latex, to_markdown
 from hpbench.files import atomic_write
 
@@ -53,6 +54,7 @@ def all_tables(study: Study) -> list[Table]:
     frames = study.frames
     tables = [
         final_table(study),
+        value_table(study),
         across_table(study),
         rank_table(study),
         pairs_table(study),

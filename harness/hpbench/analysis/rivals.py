@@ -100,7 +100,9 @@ def _speed(row: _Row) -> str:
 def pairs_table(study: Study) -> Table:
     """Return T3: all pairs of strategies, within every task and over the tasks."""
     frames = study.frames
-    blocks = {task: curves.final_error("test") for task, curves in study.curves.items()}
+    blocks = {
+        task: curves.final_error("test") for task, curves in study.curves.items() if frames.counted(task)
+    }
     rows = [row for task, errors in blocks.items() for row in _pair_rows(study, task, errors)]
     means = np.array([_means(errors) for errors in blocks.values()]).T
     if len(blocks) > 1:

@@ -22,8 +22,9 @@ _Row = Mapping[str, Any]
 
 
 def _cells(study: Study) -> list[Cell]:
-    """Return every cell in suite order."""
-    return [cell for comparison in study.comparisons.values() for cell in comparison.cells]
+    """Return every cell in suite order, without tasks that have no accuracy."""
+    counted = [found for task, found in study.comparisons.items() if study.frames.counted(task)]
+    return [cell for comparison in counted for cell in comparison.cells]
 
 
 def _ends(prefix: str, interval: Interval) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 from hpbench.analysis.frames import Frames
 from hpbench.errors import UsageError
 
-__all__ = ["differences", "shared_names", "why_unpaired"]
+__all__ = ["differences", "shared_names", "shared_tasks", "why_unpaired"]
 
 
 def shared_names(kind: str, first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
@@ -24,8 +24,30 @@ def shared_names(kind: str, first: Iterable[str], second: Iterable[str]) -> tupl
     return names
 
 
+def shared_tasks(first: Frames, second: Frames) -> tuple[str, ...]:
+    """Return the tasks with test errors that both have, in the order of the first.
+
+    Raises:
+        UsageError: they share no task, or only tasks that count no correct examples.
+    """
+    shared = shared_names("task", first.tasks, second.tasks)
+    found = tuple(task for task in shared if task not in _uncounted(first, second))
+    if not found:
+        raise UsageError(
+            "the studies must share a task that counts correct examples, because final test errors are compared; "
+            f"{', '.join(shared)} have values and no accuracy. Compare the tables 'Final values' of their reports."
+        )
+    return found
+
+
+def _uncounted(first: Frames, second: Frames) -> list[str]:
+    """Return the shared tasks that have values and no accuracy in one of the studies."""
+    shared = [task for task in first.tasks if task in second.tasks]
+    return [task for task in shared if not (first.counted(task) and second.counted(task))]
+
+
 _SEEDS = ("root_seed", "training_seeds", "validation", "test_fraction")
-_TASK = ("dataset", "network", "epochs", "space", "constants")
+_TASK = ("dataset", "network", "function", "epochs", "space", "constants")
 
 
 def why_unpaired(first: Frames, second: Frames, task: str) -> str:
@@ -54,6 +76,14 @@ def differences(first: Frames, second: Frames, names: tuple[str, str]) -> Iterab
         ]
         if parts:
             yield f"Strategy {name} differs in {', '.join(parts)}."
+    yield from _left_out(first, second, names)
+
+
+def _left_out(first: Frames, second: Frames, names: tuple[str, str]) -> Iterable[str]:
+    """Yield what is not compared, and why."""
+    uncounted = _uncounted(first, second)
+    if uncounted:
+        yield f"Left out, for they have values and no accuracy: {', '.join(uncounted)}."
     for kind in ("tasks", "strategies"):
         for mine, others, name in ((first, second, names[0]), (second, first, names[1])):
             only = [item for item in getattr(mine, kind) if item not in getattr(others, kind)]

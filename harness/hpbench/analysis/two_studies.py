@@ -27,7 +27,7 @@ from hpbench.analysis.statistics import (
     win_tie_loss,
 )
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
-from hpbench.analysis.two_facts import differences, shared_names, why_unpaired
+from hpbench.analysis.two_facts import differences, shared_names, shared_tasks, why_unpaired
 from hpbench.errors import UsageError
 from hpbench.seeding import bootstrap_stream
 
@@ -128,9 +128,9 @@ def compare_studies(first: Frames, second: Frames, names: tuple[str, str]) -> Be
         names: what readers see for each, such as the names of the directories.
 
     Raises:
-        UsageError: they share no task, no strategy, or no task and strategy with results on both sides.
+        UsageError: they share no task with test errors, no strategy, or no task and strategy with results on both sides.
     """
-    tasks = shared_names("task", first.tasks, second.tasks)
+    tasks = shared_tasks(first, second)
     strategies = shared_names("strategy", first.strategies, second.strategies)
     a, b = study_of(first), study_of(second)
     unpaired = {task: reason for task in tasks if (reason := why_unpaired(first, second, task))}

@@ -16,7 +16,7 @@ Entry = dict[str, Any]
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["strategies", "datasets", "networks", "suites"]))
+@click.argument("kind", type=click.Choice(["strategies", "datasets", "networks", "functions", "suites"]))
 @options.as_json
 @options.plugins
 def list_(kind: str, *, as_json: bool, plugins: tuple[Path, ...]) -> None:
@@ -30,6 +30,7 @@ def list_(kind: str, *, as_json: bool, plugins: tuple[Path, ...]) -> None:
         "strategies": strategies,
         "datasets": datasets,
         "networks": networks,
+        "functions": functions,
         "suites": suites,
     }
     entries = readers[kind]()
@@ -93,14 +94,35 @@ def networks() -> list[Entry]:
     return entries
 
 
+def functions() -> list[Entry]:
+    """Return every function and task of others: name, number of hyperparameters, known minimum."""
+    from hpbench.tasks.families import REGISTRY
+
+    entries: list[Entry] = []
+    for name in REGISTRY.names():
+        family = REGISTRY.get(name)
+        least = "" if family.minimum is None else f", minimum {family.minimum:.6g}"
+        summary = f"{len(family.space.parameters)} hyperparameters{least}; {family.citation}"
+        entries.append({"name": name, "summary": summary, "hyperparameters": list(family.space.names)})
+    return entries
+
+
 def suites() -> list[Entry]:
-    """Return every bundled suite: name, description, path."""
+    """Return every bundled suite: name, description, path.
+
+    A suite whose strategies need an extra that is missing is listed with what would install it.
+    """
+    from hpbench.errors import UsageError
     from hpbench.suite import bundled_suites, load_suite
 
-    return [
-        {"name": name, "summary": load_suite(path)[0].description, "path": str(path)}
-        for name, path in sorted(bundled_suites().items())
-    ]
+    entries: list[Entry] = []
+    for name, path in sorted(bundled_suites().items()):
+        try:
+            summary = load_suite(path)[0].description
+        except UsageError as error:
+            summary = str(error).splitlines()[0]
+        entries.append({"name": name, "summary": summary, "path": str(path)})
+    return entries
 
 
 def first_sentence(docstring: str | None) -> str:

@@ -13,6 +13,7 @@ from hpbench.analysis.frames import Frames, load_frames
 from hpbench.analysis.report import write_report
 from hpbench.analysis.retrained import retrained_of
 from hpbench.analysis.statistics import Interval
+from hpbench.analysis.values import value_table
 from hpbench.cli.text import clean, table
 from hpbench.errors import StoreError
 from hpbench.store import store_path
@@ -37,7 +38,7 @@ def rebuild(results: Path) -> list[Path]:
 
 
 def final_text(results: Path) -> str:
-    """Return the final accuracy of every strategy on every task, and what is missing."""
+    """Return the final accuracy (or value) of every strategy on every task, and what is missing."""
     study = study_of(load_frames(results))
     final = bool(study.frames.info.suite.get("final"))
     rows = [
@@ -49,15 +50,32 @@ def final_text(results: Path) -> str:
             "-" if math.isnan(cell.val.centre) else f"{100 * (1 - cell.val.centre):.2f}",
             _counted(cell),
         ]
-        for comparison in study.comparisons.values()
+        for task, comparison in study.comparisons.items()
         for cell in comparison.cells
+        if study.frames.counted(task)
     ]
     header = ["TASK", "STRATEGY", "TEST (%)", *(["RETRAINED (%)"] if final else []), "VALIDATION (%)", "RUNS"]
-    lines = [
-        f"{sentence_case(study.frames.measure())} of what validation chose, mean over repetitions [95 % interval].",
-        "",
-        table(header, rows, right=tuple(range(2, len(header)))),
-    ]
+    lines = []
+    if rows:
+        counted = [task for task in study.comparisons if study.frames.counted(task)]
+        kind = sentence_case(study.frames.measure(*counted))
+        lines += [
+            f"{kind} of what validation chose, mean over repetitions [95 % interval].",
+            "",
+            table(header, rows, right=tuple(range(2, len(header)))),
+        ]
+    values = value_table(study).values
+    if len(values):
+        shown = [
+            [str(row["task"]), str(row["label"]), f"{float(row['value']):.4g}", str(row["n"])]
+            for row in values.to_dict("records")
+        ]
+        lines += [
+            *([""] if lines else []),
+            "Smallest value of each run, mean over repetitions.",
+            "",
+            table(["TASK", "STRATEGY", "VALUE", "RUNS"], shown, right=(2, 3)),
+        ]
     if study.frames.partial:
         lines += ["", f"The study is {study.frames.partial}."]
     return "\n".join(lines)

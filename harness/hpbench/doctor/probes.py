@@ -28,6 +28,7 @@ from hpbench.store import Store, StudyInfo
 from hpbench.strategies.factory import create, describe_options
 from hpbench.tasks import networks
 from hpbench.tasks.base import TaskSpec
+from hpbench.tasks.factory import build_task
 from hpbench.trial import Evaluation, Record, Request, RunKey, Status
 
 __all__ = ["main"]
@@ -186,9 +187,7 @@ def _trained() -> list[Evaluation]:
 def _train(*, trainer: str = "reference", compiled: bool = False, device: str = "cpu") -> list[Evaluation]:
     """Return what training a few trials gave, times aside."""
     spec = TaskSpec("doctor", "iris", "mlp", _EPOCHS, _space(), compiled=compiled, device=device)
-    task = importlib.import_module(_NETWORK_TASK).build_task(
-        replace(spec, trainer="cohort") if trainer == "cohort" else spec
-    )
+    task = build_task(replace(spec, trainer="cohort") if trainer == "cohort" else spec)
     rng = np.random.default_rng(0)
     configs = [task.space.default_config(), *(task.space.sample(rng) for _ in range(_TRIALS - 1))]
     # a rate at which rounding does not grow

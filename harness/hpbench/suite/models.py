@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from hpbench.suite.names import check_label, check_name, legal_name
 from hpbench.tasks.datasets.base import TargetKind
@@ -18,6 +26,7 @@ Name = Annotated[str, AfterValidator(check_name)]
 Label = Annotated[str, AfterValidator(check_label)]
 Count = Annotated[int, Field(ge=1, le=_LARGEST)]
 Reference = Annotated[str, Field(min_length=1, max_length=4096)]
+Part = Annotated[str, Field(max_length=4096)]
 Side = Annotated[int, Field(strict=True, ge=1, le=65536)]
 Shape = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3, strict=False)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -120,15 +129,16 @@ class Limits(Table):
 
 
 class SuiteTask(Table):
-    """What is optimised: a network family on a data set.
+    """What is optimised: a network family on a data set, or a function.
 
     Attributes:
-        dataset: a data set's name: ``"digits"``, ``"openml:adult"``, ``"file:adult.csv"``.
-        network: a network family's name.
-        name: what tables and keys call the task; by default made of data set and network.
-        epochs: the full fidelity of one trial.
+        dataset: a data set's name: ``"digits"``, ``"openml:adult"``, ``"file:adult.csv"``; empty for a function.
+        network: a network family's name; empty for a function.
+        function: a function's name, or that of a task of one's own; instead of data set and network.
+        name: what tables and keys call the task; by default made of data set and network, or the function.
+        epochs: the full fidelity of one trial; 1 for a function that does not say.
         patience: stop a trial after so many epochs without a better validation error; None: never.
-        target: the column to predict, for data that do not say it themselves.
+        target: the column to predict, for data that do not say it themselves; like shape and subset never of a function.
         target_kind: whether that column holds classes (``"classification"``, the default) or numbers to
             be predicted (``"regression"``), for data that do not say it themselves.
         shape: read every input as an image: ``[channels, height, width]`` or ``[height, width]``.
@@ -136,8 +146,9 @@ class SuiteTask(Table):
         space: hyperparameter → value, list of values, or range; see ``hpbench.overrides``.
     """
 
-    dataset: Reference
-    network: Reference
+    dataset: Part
+    network: Part
+    function: Reference | None = None
     name: Name = ""
     epochs: Count
     patience: Count | None = None
@@ -150,14 +161,40 @@ class SuiteTask(Table):
     @model_validator(mode="before")
     @classmethod
     def _name_it(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "name" not in raw:
-            parts = (raw.get("dataset"), raw.get("network"))
-            if all(isinstance(part, str) for part in parts):
-                dataset, network = map(str, parts)
-                if dataset.startswith("file:"):
-                    dataset = PurePath(dataset.removeprefix("file:")).stem
-                return {**raw, "name": legal_name(f"{dataset}-{network}")}
+        if not isinstance(raw, dict):
+            return raw
+        parts = [raw.get("dataset"), raw.get("network")]
+        if "function" in raw:
+            parts = [raw["function"]]
+            raw = {"dataset": "", "network": "", "epochs": 1, **raw}
+        if "name" not in raw and all(isinstance(part, str) for part in parts):
+            first, *rest = map(str, parts)
+            if rest and first.startswith("file:"):
+                first = PurePath(first.removeprefix("file:")).stem
+            return {**raw, "name": legal_name("-".join([first, *rest]))}
         return raw
+
+    @model_validator(mode="after")
+    def _check_one_kind(self) -> SuiteTask:
+        if self.function is not None and (self.dataset or self.network):
+            raise ValueError("must name either `function`, or `dataset` and `network`; it names both kinds")
+        given = [f"`{key}`" for key in ("target", "shape", "subset") if getattr(self, key) is not None]
+        if self.function is not None and given:
+            raise ValueError(
+                f"must set {' and '.join(given)} for data only; a function has none, leave it out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        empty = {"dataset", "network"} if self.function is not None else set()
+        return {key: value for key, value in written.items() if key not in empty}
+
+    @property
+    def subject(self) -> str:
+        """What is searched, for messages, such as ``"'mlp' on 'digits'"``."""
+        return f"{self.network!r} on {self.dataset!r}" if self.function is None else repr(self.function)
 
 
 class SuiteStrategy(Table):

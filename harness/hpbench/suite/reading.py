@@ -162,6 +162,8 @@ def _input_problems(suite: Suite) -> Iterator[Problem]:
     Data that come with hpbench are loaded here only where a task is particular about them.
     """
     for index, task in enumerate(suite.tasks):
+        if task.function is not None:
+            continue
         wanted = (task.target, task.target_kind, task.shape, task.subset)
         particular = networks.REGISTRY.get(task.network).inputs == "image" or "label_smoothing" in task.space
         if not particular and not any(wanted) and not datasets.from_source(task.dataset):

@@ -18,9 +18,11 @@ from hpbench.strategies.factory import check_options
 from hpbench.suite.models import Budget, Final, Limits, Name, SuiteStrategy, SuiteTask, Table, Validation
 from hpbench.suite.plain import check_plain
 from hpbench.suite.problems import Problem, SuiteError, join_path, problems_of
-from hpbench.tasks import datasets, networks
+from hpbench.tasks import datasets, families, networks
 from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.datasets import DataSpec
+from hpbench.tasks.families import TaskFamily
+from hpbench.tasks.networks import NetworkFamily
 from hpbench.trial import Objective, RunKey
 
 __all__ = ["Suite", "space_of"]
@@ -174,6 +176,7 @@ class Suite(Table):
             clock=self.clock,
             device=device,
             threads=self.threads,
+            function=task.function,
             target=task.target,
             shape=task.shape,
             subset=task.subset,
@@ -229,16 +232,18 @@ class Suite(Table):
 
 
 def space_of(task: SuiteTask, *, where: str | None = None) -> SearchSpace:
-    """Return the search space of ``task``: what the family declares, as ``[tasks.space]`` changed it.
+    """Return the search space of ``task``: what its family or function declares, as ``[tasks.space]`` changed it.
 
     Args:
         task: whose space.
         where: the key path of the overrides, for messages.
 
     Raises:
-        UsageError: the family is unknown, or an override is illegal.
+        UsageError: the family or function is unknown, or an override is illegal.
     """
-    family = networks.REGISTRY.get(task.network)
+    family: NetworkFamily | TaskFamily = (
+        networks.REGISTRY.get(task.network) if task.function is None else families.REGISTRY.get(task.function)
+    )
     path = f"{task.name}.space" if where is None else where
     return apply_overrides(family.space, task.space, limits=family.limits, where=path)
 
@@ -289,7 +294,7 @@ def _size_problems(suite: Suite) -> Iterator[Problem]:
 def _task_problems(suite: Suite, index: int) -> Iterator[Problem]:
     """Yield what is wrong with one task."""
     task = suite.tasks[index]
-    if not datasets.is_known(task.dataset):
+    if task.function is None and not datasets.is_known(task.dataset):
         yield Problem(str(datasets.unknown_data(task.dataset)), join_path("tasks", index, "dataset"))
     trainings = suite.validation.trainings
     if suite.budget.epochs is not None and suite.budget.epochs < task.epochs * trainings:
@@ -299,11 +304,30 @@ def _task_problems(suite: Suite, index: int) -> Iterator[Problem]:
             f"trained, got {task.epochs}{times}",
             join_path("tasks", index, "epochs"),
         )
-    if task.network not in networks.REGISTRY.names():
-        error = unknown_name("network", task.network, networks.REGISTRY.names())
-        yield Problem(str(error), join_path("tasks", index, "network"))
+    unknown = _kind_problem(suite, task, index)
+    if unknown is not None:
+        yield unknown
         return
     yield from _space_problems(task, index)
+
+
+def _kind_problem(suite: Suite, task: SuiteTask, index: int) -> Problem | None:
+    """Return that nobody knows the network or function, or that a function has no error to minimise."""
+    if task.function is None:
+        if task.network in networks.REGISTRY.names():
+            return None
+        error = unknown_name("network", task.network, networks.REGISTRY.names())
+        return Problem(str(error), join_path("tasks", index, "network"))
+    where = join_path("tasks", index, "function")
+    if task.function not in families.REGISTRY.names():
+        return Problem(str(unknown_name("function", task.function, families.REGISTRY.names())), where)
+    if suite.objective == "error" and not families.REGISTRY.get(task.function).counts:
+        return Problem(
+            f"`objective` must be 'loss' where a task is the function {task.function!r}, because its value is a loss "
+            'and no share of wrong examples; got "error"',
+            where,
+        )
+    return None
 
 
 def _space_problems(task: SuiteTask, index: int) -> Iterator[Problem]:

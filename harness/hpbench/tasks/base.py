@@ -22,8 +22,8 @@ class TaskSpec:
 
     Attributes:
         name: the task's name in the suite; part of the key of its training stream.
-        dataset: a data set's name, such as ``"digits"`` or ``"file:adult.csv"``.
-        network: a network family's name, such as ``"mlp"``.
+        dataset: a data set's name, such as ``"digits"`` or ``"file:adult.csv"``; empty for a function.
+        network: a network family's name, such as ``"mlp"``; empty for a function.
         epochs: the full fidelity.
         space: the family's search space as the suite's ``[tasks.space]`` table changed it.
         root_seed: the suite's seed.
@@ -38,6 +38,8 @@ class TaskSpec:
         compiled: whether cohorts train with compiled steps; decided once in a study.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; ``"auto"`` is resolved before.
         threads: intra-operation threads of the training process.
+        function: the name of a function or of a task of others, such as ``"branin"``; None for a network on a
+            data set.
         target: the column to predict, for data that do not say it themselves.
         shape: read every input as an image of this shape.
         subset: take so many examples only.
@@ -61,6 +63,7 @@ class TaskSpec:
     compiled: bool = False
     device: str = "cpu"
     threads: int = 1
+    function: str | None = None
     target: str | None = None
     shape: tuple[int, ...] | None = None
     subset: int | None = None

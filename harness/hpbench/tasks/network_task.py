@@ -27,7 +27,7 @@ from hpbench.tasks.training.retraining import Retrainer
 from hpbench.tasks.training.stacked import StackedTrainer
 from hpbench.trial import Evaluation, Request, RunKey, Status
 
-__all__ = ["NetworkTask", "build_task"]
+__all__ = ["NetworkTask"]
 
 
 State = TypeVar("State", ReferenceState, Lane)
@@ -331,8 +331,3 @@ def make_repeatable() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
-
-
-def build_task(spec: TaskSpec) -> Task:
-    """Return the task that ``spec`` describes; called inside the process that trains."""
-    return NetworkTask(spec)

@@ -40,6 +40,7 @@ class TaskConformance:
         numbers_matter: True if the trial's number seeds its training (``training_seeds = "per_trial"``).
         stops_early: True if a training may end before the epochs that were asked for.
         regression: True for a task that predicts a number: nothing is counted, and the error is 1 - R².
+        counts: False for a task that counts no examples; its loss is what is minimised, and it has no curve.
         failing: a configuration whose training is sure to fail, if the author knows one.
         trials: how many configurations are tried: the default one and random ones.
     """
@@ -51,6 +52,7 @@ class TaskConformance:
     numbers_matter: bool = False
     stops_early: bool = False
     regression: bool = False
+    counts: bool = True
     failing: Config | None = None
     trials: int = 3
 
@@ -158,6 +160,9 @@ class TaskConformance:
         """Validation errors from 0, to 1 where examples are counted; the result is that of one of the epochs."""
         most = math.inf if self.regression else 1.0
         for answer in self._all_answers():
+            if not self.counts:
+                assert answer.curve == (), f"`counts = False`, yet there is a curve of errors: {answer.curve}"
+                continue
             added = answer.epochs - answer.epochs_from
             assert len(answer.curve) == added, f"{added} epochs were added, the curve has {len(answer.curve)}"
             known = [error for error in answer.curve if not (self.regression and math.isnan(error))]
@@ -173,10 +178,10 @@ class TaskConformance:
         """On validation and on test, and the totals are those of the repetition, not of the trial."""
         fine = [answer for answer in self._all_answers() if answer.status is Status.OK]
         assert fine, "not one configuration could be trained; widen or change the task's space"
-        if self.regression:
+        if self.regression or not self.counts:
             for answer in fine:
                 counted = (answer.val_correct, answer.val_total, answer.test_correct, answer.test_total)
-                assert counted == (None,) * 4, f"a regression counts no examples, got {counted}"
+                assert counted == (None,) * 4, f"nothing is to be counted, yet examples were: {counted}"
                 assert type(answer.val_loss) is float, f"`val_loss` must be a float, got {answer.val_loss!r}"
             return
         for answer in fine:

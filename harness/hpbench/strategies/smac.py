@@ -1,0 +1,310 @@
+"""Adapters to SMAC3: Bayesian optimisation with a random forest, and with a Gaussian process.
+
+References:
+    Hutter, Hoos & Leyton-Brown (2011), LION 5, 507-523 (SMAC).
+    Lindauer et al. (2022), JMLR 23 (54), 1-9 (SMAC3).
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+from hpbench.errors import UsageError
+from hpbench.space import Categorical, Float, Parameter, SearchSpace
+from hpbench.strategies.adapting import check_searchable, completed, plain, searched, single
+from hpbench.strategies.base import Capability, Strategy
+from hpbench.strategies.isolation import PrivateGenerators
+from hpbench.trial import Proposal, Trial
+
+__all__ = ["BlackBoxStrategy", "ForestStrategy", "SmacStrategy"]
+
+_USUAL_TRIALS = 100
+"""``n_trials`` of a scenario that does not say; it bounds the initial design."""
+
+
+class SmacStrategy(Strategy):
+    """A facade of SMAC3, asked and told one trial at a time.
+
+    Hyperparameters become ConfigSpace's own: floats and integers with ``log`` where the space is
+    logarithmic, ordinals for ordered choices, categories for the others, and conditions. A
+    hyperparameter with a single value is left out and filled in.
+
+    The scenario is ``deterministic``, because within a repetition a configuration always gets the same
+    result; otherwise SMAC would train promising configurations again. Its ``n_trials`` is the budget,
+    100 where only seconds limit it. SMAC's files go to a temporary folder that is gone when the strategy
+    has been built.
+
+    A failed trial is told as crashed. SMAC trains its model on crashed trials too, and its default cost
+    for them is infinite, which no model can be trained on: they are told the worst objective that any
+    trial of the run has reached so far, 1 until one has succeeded.
+
+    Args:
+        space: what is searched.
+        full_epochs: the full fidelity.
+        seed: of the scenario.
+        budget_trials: ``n_trials`` of the scenario.
+        n_configs: size of the initial Sobol design; None: by the number of hyperparameters.
+        n_configs_per_hyperparameter: initial configurations a hyperparameter.
+        max_ratio: the initial design takes at most this share of the budget.
+        probability: how often a random configuration is interleaved.
+        xi: exploration of expected improvement.
+        challengers: candidates at which the acquisition function is evaluated.
+        local_search_iterations: iterations of its local search.
+        retrain_after: configurations between two fits of the model.
+        retries: how often a new configuration is looked for.
+
+    Raises:
+        UsageError: the space has nothing to search, or the library refuses an option.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CONDITIONAL, Capability.PARALLEL})
+    library: ClassVar[str | None] = "smac"
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        full_epochs: int,
+        seed: int,
+        budget_trials: int | None,
+        n_configs: int | None,
+        n_configs_per_hyperparameter: int,
+        max_ratio: float,
+        probability: float,
+        xi: float,
+        challengers: int,
+        local_search_iterations: int,
+        retrain_after: int,
+        retries: int,
+        model: dict[str, Any],
+    ) -> None:
+        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
+        check_searchable(self.name, type(self), space)
+        if not 0.0 <= probability <= 1.0:
+            raise UsageError(
+                f"`0 <= probability <= 1` must hold for strategy {self.name!r}, got probability = {probability!r}."
+            )
+        with PrivateGenerators(0):  # importing it draws random numbers
+            import smac  # noqa: F401, PLC0415 - slow, and listing options does without
+        options: dict[str, dict[str, Any]] = {
+            "initial_design": {
+                "n_configs": n_configs,
+                "n_configs_per_hyperparameter": n_configs_per_hyperparameter,
+                "max_ratio": max_ratio,
+            },
+            "random_design": {"probability": probability},
+            "acquisition_function": {"xi": xi},
+            "acquisition_maximizer": {
+                "challengers": challengers,
+                "local_search_iterations": local_search_iterations,
+            },
+            "config_selector": {"retrain_after": retrain_after, "retries": retries},
+            "model": model,
+        }
+        try:
+            self._facade = self._built(options)
+        except ValueError as error:
+            raise UsageError(f"strategy {self.name!r}: SMAC refuses its options: {error}") from error
+        self._asked: list[Any] = []
+        self._worst: float | None = None
+
+    def ask(self) -> Proposal | None:
+        """Return the configuration that SMAC suggests, in built-in types; None if it finds no new one."""
+        from smac.main.exceptions import ConfigurationSpaceExhaustedException  # noqa: PLC0415 - slow to import
+
+        with warnings.catch_warnings():
+            # SMAC averages the times of a local search for its log, also where the search had no step
+            warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+            warnings.filterwarnings("ignore", "invalid value encountered", RuntimeWarning, "numpy")
+            try:
+                info = self._facade.ask()
+            except (StopIteration, ConfigurationSpaceExhaustedException):
+                return None
+        self._asked.append(info)
+        values = {
+            item.name: plain(item, info.config[item.name])
+            for item in searched(self.space)
+            if item.name in info.config
+        }
+        return Proposal(completed(self.space, values))
+
+    def tell(self, trial: Trial) -> None:
+        """Tell SMAC; a failed trial as crashed, with the worst cost so far."""
+        from smac.runhistory.dataclasses import TrialValue  # noqa: PLC0415 - slow to import
+        from smac.runhistory.enumerations import StatusType  # noqa: PLC0415
+
+        failed = trial.objective is None
+        cost = self._cost(trial.objective)
+        status = StatusType.CRASHED if failed else StatusType.SUCCESS
+        self._facade.tell(self._asked[trial.number], TrialValue(cost=cost, status=status), save=False)
+
+    def _cost(self, objective: float | None) -> float:
+        """Return what SMAC is told for ``objective``."""
+        if objective is None:
+            return 1.0 if self._worst is None else self._worst
+        self._worst = objective if self._worst is None else max(self._worst, objective)
+        return float(objective)
+
+    @abstractmethod
+    def _kind(self) -> Any:
+        """Return the library's facade class."""
+
+    def _built(self, options: dict[str, dict[str, Any]]) -> Any:
+        """Return the facade with its components."""
+        from smac import Scenario  # noqa: PLC0415 - slow to import, and listing options does without
+
+        # what SMAC logs is for people who run SMAC; without a handler Python prints it
+        logging.getLogger("smac").addHandler(logging.NullHandler())
+        kind = self._kind()
+        trials = _USUAL_TRIALS if self.budget_trials is None else self.budget_trials
+        with tempfile.TemporaryDirectory(prefix="hpbench-smac-") as folder:
+            scenario = Scenario(
+                _configspace(self.space, self.seed),
+                name="hpbench",
+                output_directory=Path(folder),
+                deterministic=True,
+                n_trials=trials,
+                seed=self.seed,
+            )
+            parts = {
+                part: getattr(kind, f"get_{part}")(scenario, **chosen) for part, chosen in options.items()
+            }
+            return kind(scenario, None, logging_level=False, overwrite=True, **parts)
+
+
+@final
+class ForestStrategy(SmacStrategy):
+    """SMAC3's facade for hyperparameters: a random forest, log-scaled costs, log expected improvement.
+
+    Args:
+        n_trees: trees of the forest.
+    """
+
+    name: ClassVar[str] = "smac-forest"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        full_epochs: int,
+        seed: int,
+        budget_trials: int | None,
+        n_configs: int | None = None,
+        n_configs_per_hyperparameter: int = 10,
+        max_ratio: float = 0.25,
+        probability: float = 0.2,
+        xi: float = 0.0,
+        challengers: int = 10000,
+        local_search_iterations: int = 10,
+        retrain_after: int = 8,
+        retries: int = 16,
+        n_trees: int = 10,
+    ) -> None:
+        super().__init__(
+            space,
+            full_epochs=full_epochs,
+            seed=seed,
+            budget_trials=budget_trials,
+            n_configs=n_configs,
+            n_configs_per_hyperparameter=n_configs_per_hyperparameter,
+            max_ratio=max_ratio,
+            probability=probability,
+            xi=xi,
+            challengers=challengers,
+            local_search_iterations=local_search_iterations,
+            retrain_after=retrain_after,
+            retries=retries,
+            model={"n_trees": n_trees},
+        )
+
+    def _kind(self) -> Any:
+        from smac import HyperparameterOptimizationFacade  # noqa: PLC0415 - slow to import
+
+        return HyperparameterOptimizationFacade
+
+
+@final
+class BlackBoxStrategy(SmacStrategy):
+    """SMAC3's facade for black boxes: a Gaussian process, expected improvement."""
+
+    name: ClassVar[str] = "smac-gp"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        full_epochs: int,
+        seed: int,
+        budget_trials: int | None,
+        n_configs: int | None = None,
+        n_configs_per_hyperparameter: int = 8,
+        max_ratio: float = 0.25,
+        probability: float = 0.08447232371720552,
+        xi: float = 0.0,
+        challengers: int = 1000,
+        local_search_iterations: int = 10,
+        retrain_after: int = 1,
+        retries: int = 16,
+    ) -> None:
+        super().__init__(
+            space,
+            full_epochs=full_epochs,
+            seed=seed,
+            budget_trials=budget_trials,
+            n_configs=n_configs,
+            n_configs_per_hyperparameter=n_configs_per_hyperparameter,
+            max_ratio=max_ratio,
+            probability=probability,
+            xi=xi,
+            challengers=challengers,
+            local_search_iterations=local_search_iterations,
+            retrain_after=retrain_after,
+            retries=retries,
+            model={},
+        )
+
+    def _kind(self) -> Any:
+        from smac import BlackBoxFacade  # noqa: PLC0415 - slow to import
+
+        return BlackBoxFacade
+
+
+def _configspace(space: SearchSpace, seed: int) -> Any:
+    """Return the library's space for ``space``."""
+    from ConfigSpace import ConfigurationSpace, InCondition  # noqa: PLC0415 - slow to import
+
+    made = ConfigurationSpace(seed=seed)
+    here: dict[str, Any] = {}
+    for item in searched(space):
+        here[item.name] = _hyperparameter(item)
+        made.add(here[item.name])
+    for item in searched(space):
+        condition = item.when
+        # a parent with a single value always has it, so the condition always holds or was refused before
+        if condition is None or single(space[condition.parent]):
+            continue
+        parent = space[condition.parent]
+        values = [
+            parent.index(value) if isinstance(parent, Categorical) else value for value in condition.values
+        ]
+        made.add(InCondition(here[item.name], here[condition.parent], values))
+    return made
+
+
+def _hyperparameter(parameter: Parameter) -> Any:
+    """Return the library's hyperparameter for ``parameter``; choices by their place in the list."""
+    import ConfigSpace as cs  # noqa: PLC0415, N813 - slow to import
+
+    if isinstance(parameter, Categorical):
+        places = list(range(len(parameter.choices)))
+        if parameter.ordered:
+            return cs.OrdinalHyperparameter(parameter.name, places)
+        return cs.CategoricalHyperparameter(parameter.name, places)
+    kind = cs.UniformFloatHyperparameter if isinstance(parameter, Float) else cs.UniformIntegerHyperparameter
+    return kind(parameter.name, parameter.low, parameter.high, log=parameter.log)

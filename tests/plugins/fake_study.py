@@ -410,7 +410,10 @@ class Resumes(Adaptive):
 
 
 DATASETS.add("fake-data", _dataset)
-NETWORKS.add("fake-net", NetworkFamily("fake-net", SPACE, _build, citation="none", compiled=True))
+NETWORKS.add(
+    "fake-net",
+    NetworkFamily("fake-net", SPACE, _build, citation="none", shaping=("batch_size",), compiled=True),
+)
 for name, kind in {
     "fake-adaptive": Adaptive,
     "fake-ahead": Ahead,

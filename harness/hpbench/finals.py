@@ -71,7 +71,7 @@ def retrain_jobs(
     over = {row.run for row in store.runs() if row.state in _OVER}
     missing: dict[str, list[tuple[Request, int]]] = {}
     for run in runs:
-        if run in over:
+        if run in over and suite.task(run.task).function is None:  # a function has no parts to train on
             missing.setdefault(run.task, []).extend(_missing(store, suite, run))
     jobs = []
     for task, items in missing.items():

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 import hpbench
 from hpbench.cli import run_program
 from hpbench.errors import UsageError
+from hpbench.store import Store
 
 HEAD = """
 schema = 1
@@ -100,3 +101,18 @@ def test_a_function_study_is_exported(alone: Path, tmp_path: Path) -> None:
     trials = pd.read_json(tmp_path / "out" / "trials.jsonl", lines=True)
     assert len(trials) == 2 * 3 * 6
     assert trials["val_loss"].min() > 0.397
+
+
+def test_a_function_is_not_trained_again(call: Callable[..., Any], tmp_path: Path) -> None:
+    suite = tmp_path / "again.toml"
+    suite.write_text(
+        'schema = 1\nname = "again"\nroot_seed = 1\nrepetitions = 2\nobjective = "loss"\n'
+        "budget = { trials = 3 }\nfinal = { retrain = 2 }\n"
+        '[[tasks]]\nfunction = "branin"\n[[strategies]]\nuse = "random"\n',
+        encoding="utf-8",
+    )
+    answer = call("run", suite, "--results", tmp_path / "r", "--workers", "1")
+    assert answer.code == 0
+    assert "error" not in answer.err
+    with Store.open(tmp_path / "r", read_only=True) as store:
+        assert [list(store.retrainings(row.run)) for row in store.runs()] == [[], []]

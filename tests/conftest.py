@@ -67,6 +67,15 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
     return compare
 
 
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """Whatever plug-ins a test loads are forgotten after it."""
+    yield
+    plugins.reset()
+    for registry in (STRATEGIES, DATASETS, FUNCTIONS, NETWORKS):
+        registry.reset()
+
+
 @pytest.fixture(scope="module")
 def fake() -> Iterator[ModuleType]:
     """The plug-in ``plugins/fake_study.py``, loaded and registered while a module's tests run."""

@@ -34,8 +34,7 @@ class Failing(Strategy):
     def tell(self, trial):
         pass
 
-if "failing" not in REGISTRY.names():
-    REGISTRY.add("failing", Failing)
+REGISTRY.add("failing", Failing)
 """
 
 
@@ -161,6 +160,7 @@ def test_an_export_lists_its_files(study: Path, call: Callable[..., Any], tmp_pa
     assert json.loads(lines[0])["task"] == "iris-mlp"
 
 
+@pytest.mark.usefixtures("forgotten")
 def test_failed_runs_are_3_and_named(call: Callable[..., Any], tmp_path: Path, suite_file: Path) -> None:
     plugin = tmp_path / "failing_plugin.py"
     plugin.write_text(FAILING, encoding="utf-8")

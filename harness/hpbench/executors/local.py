@@ -44,6 +44,7 @@ from hpbench.jobs import (
     Message,
     Ready,
     Retrained,
+    RetrainingBegun,
     RetrainJob,
     ShardJob,
     Uncalibrated,
@@ -77,6 +78,7 @@ class _Worker:
     greeted: bool = False
     shard: _Progress | None = None
     announced: tuple[Announcement, ...] = ()
+    training: int = 0
     since: float = 0.0
     working: RunKey | None = None
     timed_out: bool = False
@@ -224,10 +226,10 @@ class LocalExecutor:
         return max(0.0, min(due) - perf_counter()) if due else None
 
     def _deadline(self, worker: _Worker) -> float | None:
-        """Return when the announced round must be over; None without a limit or a round."""
-        if self._trial_seconds is None or not worker.announced or worker.timed_out:
+        """Return when what trains now must be over; None without a limit, or if nothing trains."""
+        if self._trial_seconds is None or not worker.training or worker.timed_out:
             return None
-        return worker.since + self._trial_seconds * len(worker.announced)
+        return worker.since + self._trial_seconds * worker.training
 
     def _drain(self, worker: _Worker) -> list[Event]:
         """Return what the worker has sent."""
@@ -241,30 +243,20 @@ class LocalExecutor:
 
     def _heard(self, worker: _Worker, message: Message) -> list[Event]:
         """Note what a message says and return it if others want to know."""
-        shard = worker.shard
         match message:
             case Hello():
                 worker.greeted = True
-            case Ready():
-                return [message]
             case Working():
                 worker.working = message.run
             case Announced():
-                worker.announced, worker.since, worker.timed_out = message.trials, perf_counter(), False
+                worker.announced = message.trials
+                _begin(worker, len(message.trials))
+            case RetrainingBegun():
+                _begin(worker, message.count)
             case Done():
                 worker.shard, worker.working = None, None
-            case Finished() if isinstance(shard, ShardProgress):
-                worker.announced = ()
-                shard.note(message.records)
-                return [message]
-            case Ended() if isinstance(shard, ShardProgress):
-                shard.ended.add(message.run)
-                return [message]
-            case Calibrated() | Checked() | Retrained() if isinstance(shard, ClockProgress | RetrainProgress):
-                shard.note(message)
-                return [message]
-            case Uncalibrated() | Unchecked():
-                return [message]
+            case _:
+                return [message] if _noted(worker, message) else []
         return []
 
     def _watch_clock(self, worker: _Worker) -> None:
@@ -300,17 +292,43 @@ class LocalExecutor:
         shard = worker.shard
         if shard is None:
             return [Incident(f"an idle worker was {how}")]
+        outlived = self._trial_seconds if worker.timed_out else None
         if not isinstance(shard, ShardProgress):
-            found, again = shard.died(how)
+            found, again = shard.died(how) if isinstance(shard, ClockProgress) else shard.died(how, outlived)
             if again:
                 self._waiting.appendleft(shard)
             return found
-        outlived = self._trial_seconds if worker.timed_out else None
         seconds = perf_counter() - worker.since
         found = blame(shard, Death(how, worker.announced, worker.working, seconds, outlived))
         if shard.job.runs:
             self._waiting.appendleft(shard)
         return found
+
+
+def _noted(worker: _Worker, message: Event) -> bool:
+    """Take a result into the progress of the worker's job; return whether it belongs to it."""
+    shard = worker.shard
+    match message:
+        case Finished() if isinstance(shard, ShardProgress):
+            worker.announced, worker.training = (), 0
+            shard.note(message.records)
+        case Ended() if isinstance(shard, ShardProgress):
+            shard.ended.add(message.run)
+        case Retrained() if isinstance(shard, RetrainProgress):
+            worker.training = 0
+            shard.note(message)
+        case Calibrated() | Checked() if isinstance(shard, ClockProgress):
+            shard.note(message)
+        case Ready() | Uncalibrated() | Unchecked():
+            pass
+        case _:
+            return False
+    return True
+
+
+def _begin(worker: _Worker, trainings: int) -> None:
+    """Note that so many trainings have begun."""
+    worker.training, worker.since, worker.timed_out = trainings, perf_counter(), False
 
 
 def _send(worker: _Worker, job: Job | None) -> None:

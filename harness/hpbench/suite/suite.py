@@ -277,6 +277,12 @@ def _size_problems(suite: Suite) -> Iterator[Problem]:
             'seconds of their own to be measured; got "measured"',
             "clock",
         )
+    if suite.final is not None and all(task.function is not None for task in suite.tasks):
+        yield Problem(
+            "`final` must be left out where every task is a function, because a function has no seeds and parts to "
+            "be trained on again",
+            "final",
+        )
     runs = len(suite.tasks) * len(suite.strategies) * suite.repetitions
     if runs > _MOST_RUNS:
         yield Problem(

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"canonical", "overrides", "registry", "space", "study", "trial"}),
     frozenset({"strategies", "tasks"}),
-    frozenset({"clock", "schema", "store", "suite"}),
+    frozenset({"clock", "store", "suite"}),
     frozenset(
         {
             "clockwork",

@@ -24,8 +24,9 @@ from hpbench.errors import HpbenchError, UsageError
 from hpbench.files import cache_folder
 from hpbench.plugins import load_plugins
 from hpbench.space import SearchSpace
-from hpbench.store import Store, StudyInfo
+from hpbench.store import Store
 from hpbench.strategies.factory import create, describe_options
+from hpbench.study import StudyInfo
 from hpbench.tasks import networks
 from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.factory import build_task

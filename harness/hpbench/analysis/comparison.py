@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from hpbench.analysis.curves import TaskCurves, task_curves
+from hpbench.analysis.evidence import Evidence, evidence_of
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.importance import TaskImportance, importance_of
 from hpbench.analysis.statistics import (
@@ -157,6 +158,11 @@ class Study:
     frames: Frames
     curves: dict[str, TaskCurves]
     comparisons: dict[str, TaskComparison]
+
+    @cached_property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """How sure the differences to the baseline are."""
+        return tuple(evidence_of(self.frames, self.curves))
 
     @cached_property
     def importance(self) -> dict[str, TaskImportance]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, Unpack
 
 import pytest
@@ -70,6 +71,16 @@ def plugins() -> Iterator[None]:
 
 def build(name: str, **options: Any) -> Strategy:
     return create(name, SPACES["mixed"], full_epochs=3, seed=1, budget_trials=12, options=options)
+
+
+def test_all_but_our_own_state_what_asking_them_takes() -> None:
+    stated = set()
+    for name, path in REGISTRY.builtin.items():
+        module, _, attribute = path.partition(":")
+        kind = getattr(import_module(module), attribute)  # to be looked at, an adapter needs no library
+        if vars(kind).get("typical_ask_seconds", 0.0) > 0.0:
+            stated.add(name)
+    assert set(REGISTRY.builtin) - stated == {"default", "genetic", "grid", "random", "sobol"}
 
 
 @pytest.mark.parametrize("name", usable())

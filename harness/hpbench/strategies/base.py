@@ -60,6 +60,12 @@ class Strategy(ABC):
     library: ClassVar[str | None] = None
     """The distribution whose version decides the proposals; None if the code is our own."""
 
+    typical_ask_seconds: ClassVar[float] = 0.0
+    """What one ask and its tell take: the mean of 50 trials on one core, for the estimates of a plan.
+
+    Rough: fitting a model takes longer the more trials and hyperparameters there are.
+    """
+
     def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
         self.space = space
         self.full_epochs = full_epochs

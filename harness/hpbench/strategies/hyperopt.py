@@ -139,6 +139,7 @@ class ParzenStrategy(HyperoptStrategy):
     """
 
     name: ClassVar[str] = "hyperopt-tpe"
+    typical_ask_seconds: ClassVar[float] = 0.01
     _module: ClassVar[str] = "tpe"
 
     def __init__(
@@ -173,6 +174,7 @@ class AdaptiveParzenStrategy(HyperoptStrategy):
     """
 
     name: ClassVar[str] = "hyperopt-atpe"
+    typical_ask_seconds: ClassVar[float] = 0.2
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     _module: ClassVar[str] = "atpe"
 
@@ -199,6 +201,7 @@ class AnnealingStrategy(HyperoptStrategy):
     """
 
     name: ClassVar[str] = "hyperopt-anneal"
+    typical_ask_seconds: ClassVar[float] = 0.002
     _module: ClassVar[str] = "anneal"
 
     def __init__(
@@ -221,6 +224,7 @@ class RandomDrawsStrategy(HyperoptStrategy):
     """Random search of Hyperopt."""
 
     name: ClassVar[str] = "hyperopt-random"
+    typical_ask_seconds: ClassVar[float] = 0.002
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.CONDITIONAL, Capability.PARALLEL, Capability.NON_ADAPTIVE}
     )

@@ -49,6 +49,7 @@ class MixedGeneticStrategy(Strategy):
 
     library: ClassVar[str | None] = "pymoo"
     name: ClassVar[str] = "pymoo-ga"
+    typical_ask_seconds: ClassVar[float] = 0.0001
 
     def __init__(
         self,

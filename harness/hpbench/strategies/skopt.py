@@ -183,6 +183,7 @@ class GaussianProcessStrategy(SkoptStrategy):
     """Bayesian optimisation with a Gaussian process, Matérn 5/2 kernel and estimated noise."""
 
     name: ClassVar[str] = "skopt-gp"
+    typical_ask_seconds: ClassVar[float] = 0.4
     _refused: ClassVar[Mapping[str, str]] = _REFUSED
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
@@ -197,6 +198,7 @@ class ExpectedImprovementStrategy(SkoptStrategy):
     """
 
     name: ClassVar[str] = "skopt-gp-ei"
+    typical_ask_seconds: ClassVar[float] = 0.2
 
     def __init__(
         self,
@@ -235,6 +237,7 @@ class ForestStrategy(SkoptStrategy):
     """Bayesian optimisation with extremely randomised trees, the library's default forest."""
 
     name: ClassVar[str] = "skopt-forest"
+    typical_ask_seconds: ClassVar[float] = 0.5
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
         return "ET"
@@ -245,6 +248,7 @@ class RandomForestStrategy(SkoptStrategy):
     """Bayesian optimisation with a random forest: trees of resampled trials."""
 
     name: ClassVar[str] = "skopt-random-forest"
+    typical_ask_seconds: ClassVar[float] = 0.4
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
         return "RF"
@@ -255,6 +259,7 @@ class BoostedTreesStrategy(SkoptStrategy):
     """Bayesian optimisation with boosted trees for three quantiles (see ``quantile_trees``)."""
 
     name: ClassVar[str] = "skopt-gbrt"
+    typical_ask_seconds: ClassVar[float] = 0.2
 
     def _surrogate(self, n_jobs: int) -> Any:
         from hpbench.strategies.quantile_trees import quantile_trees  # noqa: PLC0415 - imports skopt

@@ -160,6 +160,7 @@ class ForestStrategy(SmacStrategy):
     """
 
     name: ClassVar[str] = "smac-forest"
+    typical_ask_seconds: ClassVar[float] = 0.2
     _kind: ClassVar[str] = "HyperparameterOptimizationFacade"
 
     def __init__(
@@ -201,6 +202,7 @@ class BlackBoxStrategy(SmacStrategy):
     """SMAC3's facade for black boxes: a Gaussian process, expected improvement."""
 
     name: ClassVar[str] = "smac-gp"
+    typical_ask_seconds: ClassVar[float] = 1.3
     _kind: ClassVar[str] = "BlackBoxFacade"
 
     def __init__(

@@ -53,6 +53,7 @@ class MetaStrategy(_BudgetedStrategy):
     """NGOpt of Nevergrad: chooses an optimiser by the kinds of hyperparameters and the budget."""
 
     name: ClassVar[str] = "nevergrad-ngopt"
+    typical_ask_seconds: ClassVar[float] = 0.01
     _configured: ClassVar[str] = "NGOpt"
 
 
@@ -61,6 +62,7 @@ class TunedMetaStrategy(_BudgetedStrategy):
     """NgIohTuned of Nevergrad, the newer meta-optimiser: chooses by hyperparameters and budget, too."""
 
     name: ClassVar[str] = "nevergrad-ngioh"
+    typical_ask_seconds: ClassVar[float] = 0.01
     _configured: ClassVar[str] = "NgIohTuned"
 
 
@@ -82,6 +84,7 @@ class DifferentialEvolutionStrategy(NevergradStrategy):
     """
 
     name: ClassVar[str] = "nevergrad-de"
+    typical_ask_seconds: ClassVar[float] = 0.01
     _configured: ClassVar[str] = "DifferentialEvolution"
 
     def __init__(
@@ -133,6 +136,7 @@ class ParticleSwarmStrategy(NevergradStrategy):
     """
 
     name: ClassVar[str] = "nevergrad-pso"
+    typical_ask_seconds: ClassVar[float] = 0.01
     _configured: ClassVar[str] = "ConfPSO"
 
     def __init__(
@@ -183,6 +187,7 @@ class OnePlusOneStrategy(NevergradStrategy):
     """
 
     name: ClassVar[str] = "nevergrad-1plus1"
+    typical_ask_seconds: ClassVar[float] = 0.01
     _configured: ClassVar[str] = "ParametrizedOnePlusOne"
 
     def __init__(

@@ -38,6 +38,7 @@ class ParzenStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-tpe"
+    typical_ask_seconds: ClassVar[float] = 0.005
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CONDITIONAL, Capability.PARALLEL})
     _sampler: ClassVar[str] = "TPESampler"
 
@@ -79,6 +80,7 @@ class IndependentParzenStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-tpe-independent"
+    typical_ask_seconds: ClassVar[float] = 0.01
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CONDITIONAL, Capability.PARALLEL})
     _sampler: ClassVar[str] = "TPESampler"
 
@@ -115,6 +117,7 @@ class GaussianProcessStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-gp"
+    typical_ask_seconds: ClassVar[float] = 0.3
     _sampler: ClassVar[str] = "GPSampler"
 
     def __init__(
@@ -153,6 +156,7 @@ class CmaEsStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-cmaes"
+    typical_ask_seconds: ClassVar[float] = 0.002
     _sampler: ClassVar[str] = "CmaEsSampler"
 
     def __init__(
@@ -200,6 +204,7 @@ class NondominatedSortingStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-nsga2"
+    typical_ask_seconds: ClassVar[float] = 0.001
     _sampler: ClassVar[str] = "NSGAIISampler"
 
     def __init__(
@@ -237,6 +242,7 @@ class QuasiMonteCarloStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-qmc"
+    typical_ask_seconds: ClassVar[float] = 0.001
     _sampler: ClassVar[str] = "QMCSampler"
 
     def __init__(
@@ -259,6 +265,7 @@ class RandomDrawsStrategy(OptunaStrategy):
     """Random search of Optuna."""
 
     name: ClassVar[str] = "optuna-random"
+    typical_ask_seconds: ClassVar[float] = 0.001
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.CONDITIONAL, Capability.PARALLEL, Capability.NON_ADAPTIVE}
     )

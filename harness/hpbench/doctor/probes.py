@@ -187,7 +187,7 @@ def _trained() -> list[Evaluation]:
 
 def _train(*, trainer: str = "reference", compiled: bool = False, device: str = "cpu") -> list[Evaluation]:
     """Return what training a few trials gave, times aside."""
-    spec = TaskSpec("doctor", "iris", "mlp", _EPOCHS, _space(), compiled=compiled, device=device)
+    spec = TaskSpec("doctor", "moons", "mlp", _EPOCHS, _space(), compiled=compiled, device=device)
     task = build_task(replace(spec, trainer="cohort") if trainer == "cohort" else spec)
     rng = np.random.default_rng(0)
     configs = [task.space.default_config(), *(task.space.sample(rng) for _ in range(_TRIALS - 1))]

@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Unpack, final
 
 from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
-from hpbench.strategies.adapting import check_searchable, completed, plain, searched, single
-from hpbench.strategies.base import Capability, Strategy
+from hpbench.strategies.adapting import WorstSoFar, check_searchable, completed, plain, searched, single
+from hpbench.strategies.base import Capability, Given, Strategy
 from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial
 
@@ -25,6 +25,16 @@ __all__ = ["BlackBoxStrategy", "ForestStrategy", "SmacStrategy"]
 
 _USUAL_TRIALS = 100
 """``n_trials`` of a scenario that does not say; it bounds the initial design."""
+
+_PARTS = {
+    "initial_design": ("n_configs", "n_configs_per_hyperparameter", "max_ratio"),
+    "random_design": ("probability",),
+    "acquisition_function": ("xi",),
+    "acquisition_maximizer": ("challengers", "local_search_iterations"),
+    "config_selector": ("retrain_after", "retries"),
+    "model": ("n_trees",),
+}
+"""Component of a facade → the options that it is made with."""
 
 
 class SmacStrategy(Strategy):
@@ -48,6 +58,7 @@ class SmacStrategy(Strategy):
         full_epochs: the full fidelity.
         seed: of the scenario.
         budget_trials: ``n_trials`` of the scenario.
+        options: what the components are made with; of both facades these:
         n_configs: size of the initial Sobol design; None: by the number of hyperparameters.
         n_configs_per_hyperparameter: initial configurations a hyperparameter.
         max_ratio: the initial design takes at most this share of the budget.
@@ -65,54 +76,25 @@ class SmacStrategy(Strategy):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CONDITIONAL, Capability.PARALLEL})
     library: ClassVar[str | None] = "smac"
     name: ClassVar[str]
+    _kind: ClassVar[str]
+    """The facade class in ``smac``."""
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
-        n_configs: int | None,
-        n_configs_per_hyperparameter: int,
-        max_ratio: float,
-        probability: float,
-        xi: float,
-        challengers: int,
-        local_search_iterations: int,
-        retrain_after: int,
-        retries: int,
-        model: dict[str, Any],
-    ) -> None:
-        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
+    def __init__(self, space: SearchSpace, *, options: Mapping[str, Any], **given: Unpack[Given]) -> None:
+        super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
-        if not 0.0 <= probability <= 1.0:
+        if not 0.0 <= options["probability"] <= 1.0:
             raise UsageError(
-                f"`0 <= probability <= 1` must hold for strategy {self.name!r}, got probability = {probability!r}."
+                f"`0 <= probability <= 1` must hold for strategy {self.name!r}, "
+                f"got probability = {options['probability']!r}."
             )
         with PrivateGenerators(0):  # importing it draws random numbers
             import smac  # noqa: F401, PLC0415 - slow, and listing options does without
-        options: dict[str, dict[str, Any]] = {
-            "initial_design": {
-                "n_configs": n_configs,
-                "n_configs_per_hyperparameter": n_configs_per_hyperparameter,
-                "max_ratio": max_ratio,
-            },
-            "random_design": {"probability": probability},
-            "acquisition_function": {"xi": xi},
-            "acquisition_maximizer": {
-                "challengers": challengers,
-                "local_search_iterations": local_search_iterations,
-            },
-            "config_selector": {"retrain_after": retrain_after, "retries": retries},
-            "model": model,
-        }
         try:
             self._facade = self._built(options)
         except ValueError as error:
             raise UsageError(f"strategy {self.name!r}: SMAC refuses its options: {error}") from error
         self._asked: list[Any] = []
-        self._worst: float | None = None
+        self._failures = WorstSoFar()
 
     def ask(self) -> Proposal | None:
         """Return the configuration that SMAC suggests, in built-in types; None if it finds no new one."""
@@ -139,32 +121,20 @@ class SmacStrategy(Strategy):
         from smac.runhistory.dataclasses import TrialValue  # noqa: PLC0415 - slow to import
         from smac.runhistory.enumerations import StatusType  # noqa: PLC0415
 
-        failed = trial.objective is None
-        cost = self._cost(trial.objective)
-        status = StatusType.CRASHED if failed else StatusType.SUCCESS
+        cost = self._failures.counted(trial.objective)
+        status = StatusType.CRASHED if trial.objective is None else StatusType.SUCCESS
         self._facade.tell(self._asked[trial.number], TrialValue(cost=cost, status=status), save=False)
 
-    def _cost(self, objective: float | None) -> float:
-        """Return what SMAC is told for ``objective``."""
-        if objective is None:
-            return 1.0 if self._worst is None else self._worst
-        self._worst = objective if self._worst is None else max(self._worst, objective)
-        return float(objective)
-
-    @abstractmethod
-    def _kind(self) -> Any:
-        """Return the library's facade class."""
-
-    def _built(self, options: dict[str, dict[str, Any]]) -> Any:
+    def _built(self, options: Mapping[str, Any]) -> Any:
         """Return the facade with its components."""
-        from smac import Scenario  # noqa: PLC0415 - slow to import, and listing options does without
+        import smac  # noqa: PLC0415 - slow to import, and listing options does without
 
         # what SMAC logs is for people who run SMAC; without a handler Python prints it
         logging.getLogger("smac").addHandler(logging.NullHandler())
-        kind = self._kind()
+        kind = getattr(smac, self._kind)
         trials = _USUAL_TRIALS if self.budget_trials is None else self.budget_trials
         with tempfile.TemporaryDirectory(prefix="hpbench-smac-") as folder:
-            scenario = Scenario(
+            scenario = smac.Scenario(
                 _configspace(self.space, self.seed),
                 name="hpbench",
                 output_directory=Path(folder),
@@ -173,7 +143,10 @@ class SmacStrategy(Strategy):
                 seed=self.seed,
             )
             parts = {
-                part: getattr(kind, f"get_{part}")(scenario, **chosen) for part, chosen in options.items()
+                part: getattr(kind, f"get_{part}")(
+                    scenario, **{name: options[name] for name in names if name in options}
+                )
+                for part, names in _PARTS.items()
             }
             return kind(scenario, None, logging_level=False, overwrite=True, **parts)
 
@@ -187,14 +160,13 @@ class ForestStrategy(SmacStrategy):
     """
 
     name: ClassVar[str] = "smac-forest"
+    typical_ask_seconds: ClassVar[float] = 0.2
+    _kind: ClassVar[str] = "HyperparameterOptimizationFacade"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_configs: int | None = None,
         n_configs_per_hyperparameter: int = 10,
         max_ratio: float = 0.25,
@@ -205,28 +177,24 @@ class ForestStrategy(SmacStrategy):
         retrain_after: int = 8,
         retries: int = 16,
         n_trees: int = 10,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            n_configs=n_configs,
-            n_configs_per_hyperparameter=n_configs_per_hyperparameter,
-            max_ratio=max_ratio,
-            probability=probability,
-            xi=xi,
-            challengers=challengers,
-            local_search_iterations=local_search_iterations,
-            retrain_after=retrain_after,
-            retries=retries,
-            model={"n_trees": n_trees},
+            options={
+                "n_configs": n_configs,
+                "n_configs_per_hyperparameter": n_configs_per_hyperparameter,
+                "max_ratio": max_ratio,
+                "probability": probability,
+                "xi": xi,
+                "challengers": challengers,
+                "local_search_iterations": local_search_iterations,
+                "retrain_after": retrain_after,
+                "retries": retries,
+                "n_trees": n_trees,
+            },
+            **given,
         )
-
-    def _kind(self) -> Any:
-        from smac import HyperparameterOptimizationFacade  # noqa: PLC0415 - slow to import
-
-        return HyperparameterOptimizationFacade
 
 
 @final
@@ -234,14 +202,13 @@ class BlackBoxStrategy(SmacStrategy):
     """SMAC3's facade for black boxes: a Gaussian process, expected improvement."""
 
     name: ClassVar[str] = "smac-gp"
+    typical_ask_seconds: ClassVar[float] = 1.3
+    _kind: ClassVar[str] = "BlackBoxFacade"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_configs: int | None = None,
         n_configs_per_hyperparameter: int = 8,
         max_ratio: float = 0.25,
@@ -251,28 +218,23 @@ class BlackBoxStrategy(SmacStrategy):
         local_search_iterations: int = 10,
         retrain_after: int = 1,
         retries: int = 16,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            n_configs=n_configs,
-            n_configs_per_hyperparameter=n_configs_per_hyperparameter,
-            max_ratio=max_ratio,
-            probability=probability,
-            xi=xi,
-            challengers=challengers,
-            local_search_iterations=local_search_iterations,
-            retrain_after=retrain_after,
-            retries=retries,
-            model={},
+            options={
+                "n_configs": n_configs,
+                "n_configs_per_hyperparameter": n_configs_per_hyperparameter,
+                "max_ratio": max_ratio,
+                "probability": probability,
+                "xi": xi,
+                "challengers": challengers,
+                "local_search_iterations": local_search_iterations,
+                "retrain_after": retrain_after,
+                "retries": retries,
+            },
+            **given,
         )
-
-    def _kind(self) -> Any:
-        from smac import BlackBoxFacade  # noqa: PLC0415 - slow to import
-
-        return BlackBoxFacade
 
 
 def _configspace(space: SearchSpace, seed: int) -> Any:

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from hpbench.environment import usable_cpus
+from hpbench.errors import HpbenchError
 
 __all__ = ["ChildError", "Children", "serve"]
 
@@ -99,8 +100,8 @@ class Children:
     def call(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Call ``function`` in a child, or here and now if the children have enough to do.
 
-        What it raises here is raised at once; the answer of a child that raised or died is a
-        :class:`ChildError`.
+        What it raises here is raised at once, what it raises in a child where the answer is asked for: an
+        error meant for users as it is, any other, and the end of a child, as a :class:`ChildError`.
 
         Args:
             function: found by its name in its module.
@@ -166,18 +167,22 @@ class _Child:
         """Return what a call gives.
 
         Raises:
-            ChildError: the child raised an error, or died.
+            HpbenchError: what the function raised.
+            ChildError: it raised another error, or the child died.
         """
         assert self._process.stdout is not None  # noqa: S101 -- it is a pipe
         try:
             self._send(pickled)
-            return pickle.load(self._process.stdout)  # noqa: S301 -- written by our own child
+            answer, failure = pickle.load(self._process.stdout)  # noqa: S301 -- written by our own child
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             code = self._process.wait()
             self._reported = True
             words = self._words()[-_LAST_WORDS:].strip() or "nothing"
             message = f"a child process ended with exit status {code}. It said last:\n{words}"
             raise ChildError(message) from error
+        if failure is not None:
+            raise failure
+        return answer
 
     def _send(self, data: bytes) -> None:
         """Write to the child."""
@@ -219,5 +224,10 @@ def serve() -> None:
             function, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301
         except EOFError:
             return
-        pickle.dump(function(*arguments), answers, pickle.HIGHEST_PROTOCOL)
+        answer: tuple[object, HpbenchError | None]
+        try:
+            answer = function(*arguments), None
+        except HpbenchError as error:
+            answer = None, error
+        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()

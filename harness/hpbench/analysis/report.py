@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hpbench.analysis.canvas import Drawn
     from hpbench.analysis.figures import Bands, Scale
 
-__all__ = ["all_tables", "write_report"]
+__all__ = ["all_tables", "read_and_report", "write_report"]
 
 
 def write_report(results_dir: Path) -> list[Path]:
@@ -41,16 +41,21 @@ def write_report(results_dir: Path) -> list[Path]:
         UsageError: there is no study.
         StoreError: the store is damaged.
         OSError: the folder cannot be written.
-        ChildError: a process that prints figures died.
+        ChildError: a process that reads trials or prints figures died.
     """
+    return read_and_report(results_dir)[1]
+
+
+def read_and_report(results_dir: Path) -> tuple[Study, list[Path]]:
+    """Return what was read and what was written by :func:`write_report`; large studies take long to read."""
     with Children("hpbench.analysis.printing") as children:
-        study = study_of(load_frames(results_dir))
+        study = study_of(load_frames(results_dir, children))
         tables = all_tables(study)
         written = _write_tables(results_dir / "tables", tables, study)
         figures, pictures, legend = _write_figures(results_dir, study, children)
     page = results_dir / "report.html"
     atomic_write(page, page_text(study, tables, pictures, legend, results_dir))
-    return [page, *written, *figures]
+    return study, [page, *written, *figures]
 
 
 def all_tables(study: Study) -> list[Table]:

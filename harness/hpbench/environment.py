@@ -29,6 +29,7 @@ __all__ = [
     "find_compiler",
     "library_version",
     "resolve_device",
+    "usable_cpus",
     "worker_environment",
 ]
 
@@ -81,11 +82,16 @@ def describe(*, threads: int, workers: int, libraries: Iterable[str] = ()) -> di
         "release": platform.release(),
         "machine": platform.machine(),
         "cpu": _cpu_model(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": usable_cpus(),
         "threads": threads,
         "workers": workers,
         "libraries": {name: library_version(name) for name in names},
     }
+
+
+def usable_cpus() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe_torch() -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 import hpbench
-from hpbench.analysis.details import CHAIN, Details, learning_curve
+from hpbench.analysis.blocks import recorded_blocks
+from hpbench.analysis.details import CHAIN, learning_curve
 from hpbench.analysis.frames import load_frames
 from hpbench.errors import UsageError
 from hpbench.store import Store
@@ -131,21 +132,20 @@ def record(number: int, parent: int | None, first: int, curve: tuple[float, ...]
 
 
 def test_a_learning_curve_goes_through_its_parents() -> None:
-    details = Details()
     records = [
         record(0, None, 0, (0.9, 0.8, 0.7), kind="a", rate=0.1),
         record(1, None, 0, (0.5,), kind="b", units=3),
         record(2, 0, 2, (0.6, 0.5), kind="a", rate=0.2, units=4),
         record(3, 2, 4, (0.4,), flag=True),
     ]
-    assert list(details.passing(iter(records))) == records
-    columns = details.columns()
+    (block,) = recorded_blocks(reversed(records)).values()
+    columns = block.details()
     rows = np.stack(
         [columns["parent"], [0, 0, 2, 4], [3, 1, 4, 5], columns["curve_from"], columns["curve_to"]], axis=1
     )
     assert CHAIN == ("parent", "epochs_from", "epochs", "curve_from", "curve_to")
-    assert learning_curve(rows, details.epoch_errors, 3).tolist() == [0.9, 0.8, 0.6, 0.5, 0.4]
-    assert learning_curve(rows, details.epoch_errors, 1).tolist() == [0.5]
+    assert learning_curve(rows, block.epoch_errors, 3).tolist() == [0.9, 0.8, 0.6, 0.5, 0.4]
+    assert learning_curve(rows, block.epoch_errors, 1).tolist() == [0.5]
     assert columns["config.kind"].tolist()[:3] == ["a", "b", "a"]
     assert np.isnan(columns["config.rate"]).tolist() == [False, True, False, True]
     assert columns["config.flag"].categories.tolist() == [True]

@@ -17,7 +17,8 @@ from hpbench.analysis.canvas import Drawn, drawing, panels
 from hpbench.analysis.comparison import study_of
 from hpbench.analysis.inline import inline
 from hpbench.analysis.page import page_text
-from hpbench.analysis.pictures import views
+from hpbench.analysis.pictures import filled, views
+from hpbench.analysis.printing import print_sheet
 from hpbench.analysis.report import all_tables
 
 MakeStudy = Callable[..., Path]
@@ -130,8 +131,13 @@ def test_everything_is_there_without_a_script(page: str) -> None:
 
 def test_what_hovering_says_is_what_the_curves_file_says(make_study: MakeStudy) -> None:
     study = study_of(load_frames(make_study(repetitions=5, trials=6, tasks=("wine-mlp",), failure_rate=0.0)))
+    found = {}
     with drawing():
-        found = {picture.name: picture for picture in views(study)}
+        for sheet in views(study):
+            shown = print_sheet(sheet, study.frames.strategies).inline
+            assert sheet.picture is not None
+            assert shown is not None
+            found[sheet.picture.name] = filled(sheet.picture, shown)
     (panel,) = found["view-trials-test-0-accuracy"].panels
     curves = study.curves["wine-mlp"]
     for place in range(4):
@@ -173,7 +179,7 @@ def test_early_stopping_gives_the_curves_a_third_axis(make_study: MakeStudy) -> 
     )
     study.curves["wine-mlp"].trainings[...] *= 0.5
     with drawing():
-        found = {picture.view["x"] for picture in views(study)}
+        found = {sheet.picture.view["x"] for sheet in views(study) if sheet.picture}
     assert found == {"trials", "full trainings", "seconds"}
 
 

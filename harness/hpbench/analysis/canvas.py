@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import matplotlib as mpl
@@ -23,10 +22,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from hpbench.analysis.memory import rarely_collected
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.style import DOUBLE, RC, SINGLE, wrapped
-from hpbench.files import atomic_write
 
 __all__ = [
-    "FORMATS",
     "Drawn",
     "Entry",
     "Line",
@@ -36,11 +33,10 @@ __all__ = [
     "log_ticks",
     "no_results",
     "panels",
-    "save",
+    "printed",
     "settle",
 ]
 
-FORMATS = ("png", "svg", "pdf")
 _DPI = 200
 
 _DIGITS: tuple[tuple[float, tuple[float, ...]], ...] = (
@@ -147,8 +143,13 @@ def log_ticks(axes: Axes, axis: Literal["x", "y"]) -> None:
     ratio = high / low
     digits = next(digits for limit, digits in _DIGITS if ratio <= limit)
     chosen.set_major_locator(LogLocator(subs=digits))
-    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    chosen.set_major_formatter(FuncFormatter(_plain))
     chosen.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float, _place: int | None) -> str:
+    """Return the text of a tick; a figure that holds no lambda can be sent to another process."""
+    return f"{value:g}"
 
 
 def settle(figure: Figure) -> None:
@@ -159,14 +160,11 @@ def settle(figure: Figure) -> None:
     figure.set_layout_engine("none")
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write ``figure`` as PNG, SVG and PDF; equal figures give equal bytes on every run.
+def printed(figure: Figure) -> dict[str, bytes]:
+    """Return ``figure`` as PNG, SVG and PDF by kind; equal figures give equal bytes on every run.
 
     The layout is computed once, then frozen. The canvases print without ``Figure.savefig``, which
     would draw everything twice for each file. The figure is not to be used afterwards.
-
-    Raises:
-        OSError: the folder cannot be written.
     """
     settle(figure)
     figure.set_dpi(_DPI)
@@ -174,12 +172,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
     FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
     FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
-    written = []
-    for kind, buffer in zip(FORMATS, (png, svg, pdf), strict=True):
-        path = folder / f"{name}.{kind}"
-        atomic_write(path, buffer.getvalue())
-        written.append(path)
-    return written
+    return {"png": png.getvalue(), "svg": svg.getvalue(), "pdf": pdf.getvalue()}
 
 
 def no_results(panel: Axes) -> None:

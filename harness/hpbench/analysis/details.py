@@ -5,8 +5,11 @@ Millions of trials have to fit, so nothing is kept as one Python object a trial.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -14,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpbench.analysis.statistics import Array
-from hpbench.trial import Record, Value
+from hpbench.trial import Value
 
-__all__ = ["CHAIN", "PREFIX", "Details", "learning_curve"]
+__all__ = ["CHAIN", "PREFIX", "Values", "column_of", "joined_values", "learning_curve", "values_of"]
 
 CHAIN = ("parent", "epochs_from", "epochs", "curve_from", "curve_to")
 """The columns that say where a trial's learning curve lies."""
@@ -25,64 +28,67 @@ PREFIX = "config."
 """Put in front of a hyperparameter's name to make the name of its column."""
 
 
-class Details:
-    """Notes configurations, parents and learning curves of the records that pass through it."""
+@dataclass(frozen=True)
+class Values:
+    """The values of a hyperparameter in some trials.
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._columns: dict[str, list[Value | None]] = {}
-        self._errors = array("d")
-        self._ends = array("q", [0])
-        self._parents = array("q")
+    Attributes:
+        kinds: their types, that of None where a trial does not have it.
+        array: whole numbers, or numbers with NaN for None; if there are choices, places among
+            these, -1 for None. Shape ``(n_trials,)``.
+        choices: the values that occur, if they are neither all whole nor all floats; else empty.
+    """
 
-    def passing(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Yield ``records`` as they come, noting each."""
-        for record in records:
-            for name, value in record.config.items():
-                column = self._columns.setdefault(name, [])
-                if len(column) < self._count:
-                    column.extend([None] * (self._count - len(column)))
-                column.append(value)
-            self._errors.extend(record.evaluation.curve)
-            self._ends.append(len(self._errors))
-            self._parents.append(-1 if record.parent is None else record.parent)
-            self._count += 1
-            yield record
+    kinds: frozenset[type]
+    array: NDArray[Any]
+    choices: tuple[Value, ...] = ()
 
-    @property
-    def epoch_errors(self) -> Array:
-        """Validation errors after each epoch of all trials, one trial's after another's, shape ``(n_epochs,)``."""
-        return np.array(self._errors, dtype=np.float64)
+    def places(self, choices: Mapping[Value, int]) -> NDArray[np.int64]:
+        """Return the place of every value in ``choices``, -1 for None."""
+        if self.choices:
+            places = np.array([*(choices[value] for value in self.choices), -1], dtype=np.int64)
+            return np.take(places, self.array)
+        return np.array([choices.get(value, -1) for value in self.array.tolist()], dtype=np.int64)
 
-    def columns(self) -> dict[str, Any]:
-        """Return columns in the order of the records.
-
-        Returns:
-            ``parent`` (-1 without one), ``curve_from`` and ``curve_to`` (places in
-            :attr:`epoch_errors`), and one column a hyperparameter, its name after :data:`PREFIX`; a
-            trial without it has a missing value there.
-        """
-        ends = np.array(self._ends, dtype=np.int64)
-        found: dict[str, Any] = {
-            "parent": np.array(self._parents, dtype=np.int64),
-            "curve_from": ends[:-1],
-            "curve_to": ends[1:],
-        }
-        for name, values in self._columns.items():
-            values.extend([None] * (self._count - len(values)))
-            found[PREFIX + name] = _column(values)
+    def distinct(self) -> list[Value]:
+        """Return the values that occur."""
+        if self.choices:
+            return list(self.choices)
+        found: list[Value] = np.unique(self.array[~np.isnan(self.array)]).tolist()
         return found
 
 
-def _column(values: Sequence[Any]) -> Any:
-    """Return whole numbers as integers, numbers as floats, anything else as categories."""
-    kinds = {type(value) for value in values}
+def values_of(values: Sequence[Value | None]) -> Values:
+    """Return plain values of any kinds in little memory; None: a trial does not have it."""
+    kinds = frozenset(map(type, values))
     if kinds == {int}:
-        return np.array(values, dtype=np.int64)
-    if kinds <= {int, float, type(None)}:
-        return np.array(values, dtype=np.float64)
-    seen = sorted({value for value in values if value is not None}, key=lambda item: (str(type(item)), item))
-    return pd.Categorical(values, categories=seen)
+        return Values(kinds, np.array(values, dtype=np.int64))
+    if kinds <= {float, NoneType}:
+        return Values(kinds, np.array(values, dtype=np.float64))
+    choices: dict[Value, int] = {}
+    places = [-1 if value is None else choices.setdefault(value, len(choices)) for value in values]
+    return Values(kinds, np.array(places, dtype=np.int32), tuple(choices))
+
+
+def joined_values(parts: Sequence[Values]) -> Values:
+    """Return the values of the same hyperparameter in trials one after another."""
+    kinds = frozenset[type]().union(*(part.kinds for part in parts))
+    if kinds == {int} or kinds <= {float, NoneType}:
+        return Values(kinds, np.concatenate([part.array for part in parts]))
+    seen = dict.fromkeys(chain.from_iterable(part.distinct() for part in parts))
+    choices = {value: place for place, value in enumerate(seen)}
+    return Values(kinds, np.concatenate([part.places(choices) for part in parts]), tuple(choices))
+
+
+def column_of(values: Values) -> Any:
+    """Return whole numbers as integers, numbers as floats, anything else as categories."""
+    if not values.choices:
+        return values.array
+    if values.kinds <= {int, float, NoneType}:
+        return np.array([*values.choices, math.nan], dtype=np.float64)[values.array]
+    choices = sorted(values.choices, key=lambda item: (str(type(item)), item))
+    places = {value: place for place, value in enumerate(choices)}
+    return pd.Categorical.from_codes(values.places(places), pd.Index(choices))
 
 
 def learning_curve(rows: NDArray[np.int64], epoch_errors: Array, number: int) -> Array:
@@ -90,7 +96,7 @@ def learning_curve(rows: NDArray[np.int64], epoch_errors: Array, number: int) ->
 
     Args:
         rows: of the trials of one run by number, the columns :data:`CHAIN`, shape ``(n_trials, 5)``.
-        epoch_errors: from :class:`Details`.
+        epoch_errors: of :class:`hpbench.analysis.frames.Frames`.
         number: of the trial.
 
     Returns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from hpbench.analysis.details import Details
-from hpbench.analysis.memory import rarely_collected
+from hpbench.analysis.blocks import Block, joined, read_blocks, recorded_blocks
+from hpbench.analysis.children import Children
 from hpbench.analysis.retrained import retrainings_frame
 from hpbench.analysis.statistics import Array
 from hpbench.store import Store
 from hpbench.study import Event, RunRow, RunState, StudyInfo
-from hpbench.trial import Record, Status
+from hpbench.trial import Record, RunKey, Status
 
 __all__ = ["ENDED", "TIME_PARTS", "Frames", "frames_of", "load_frames"]
 
@@ -27,10 +28,6 @@ TIME_PARTS = ("ask", "train", "evaluate", "tell")
 
 ENDED = (RunState.COMPLETE, RunState.EXHAUSTED, RunState.FAILED)
 """The states in which a run has no trial to come."""
-
-
-_OBJECTS = 10_000_000
-"""New objects after which garbage is looked for while trials are read; none of them is any."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Frames:
             (categorical), repetition, number, status (categorical), objective (what is minimised),
             val_error, val_loss, test_error, test_loss (NaN for a failed trial; the error of a
             regression is 1 - R²), epochs_from, epochs, ask_seconds, train_seconds, evaluate_seconds,
-            tell_seconds, and the columns of :meth:`hpbench.analysis.details.Details.columns`.
+            tell_seconds, and the columns of :meth:`hpbench.analysis.blocks.Block.details`.
         runs: one row for every cell of the suite, stored or not: task, strategy (categorical),
             repetition, state, message, trials (finished), failures (trials that did not end ok).
         info: what the study is.
@@ -147,18 +144,23 @@ class Frames:
         return "" if done == wanted else f"partial: {done} of {wanted} runs"
 
 
-def load_frames(path: str | Path) -> Frames:
+def load_frames(path: str | Path, children: Children | None = None) -> Frames:
     """Return the frames of the study at ``path``, a results directory or a store's file.
+
+    Args:
+        path: where it is.
+        children: who help to read many trials.
 
     Raises:
         UsageError: there is no study.
         StoreError: it is damaged.
     """
     with Store.open(path, read_only=True) as store:
+        counts = store.counts()
+        order = _in_suite_order(counts, store.info)
+        blocks = read_blocks(store.path, {run: counts[run] for run in order}, children)
         retrained = retrainings_frame(store.retrainings(), store.info)
-        return replace(
-            frames_of(store.records(), store.runs(), store.info, store.events()), retrained=retrained
-        )
+        return replace(_frames(blocks, store.runs(), store.info, store.events()), retrained=retrained)
 
 
 def frames_of(
@@ -172,11 +174,36 @@ def frames_of(
         info: what the study is; its suite names the tasks, strategies and repetitions.
         events: what happened to the study; those that checked the modelled clock are used.
     """
-    details = Details()
-    with rarely_collected(_OBJECTS):
-        trials = _trials(details.passing(records), info, details)
+    blocks = recorded_blocks(records)
+    return _frames([blocks[run] for run in _in_suite_order(blocks, info)], runs, info, events)
+
+
+def _in_suite_order(runs: Iterable[RunKey], info: StudyInfo) -> list[RunKey]:
+    """Return runs in the order of frames: by task, strategy and repetition; strangers come last, by name."""
+    tasks, strategies = (
+        {name: place for place, name in enumerate(_names(info.suite, key))} for key in ("tasks", "strategies")
+    )
+
+    def place(run: RunKey) -> tuple[int, str, int, str, int]:
+        return (
+            tasks.get(run.task, len(tasks)),
+            run.task,
+            strategies.get(run.strategy, len(strategies)),
+            run.strategy,
+            run.repetition,
+        )
+
+    return sorted(runs, key=place)
+
+
+def _frames(
+    blocks: Sequence[Block], runs: Iterable[RunRow], info: StudyInfo, events: Iterable[Event]
+) -> Frames:
+    """Return the frames of trials in suite order."""
+    block = joined(blocks)
+    trials = _trials(block, info)
     return Frames(
-        trials, _runs(runs, trials, info), info, _checks(events, info), epoch_errors=details.epoch_errors
+        trials, _runs(runs, trials, info), info, _checks(events, info), epoch_errors=block.epoch_errors
     )
 
 
@@ -197,83 +224,44 @@ def _names(suite: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(str(item["name"]) for item in suite[key])
 
 
-_COLUMNS = (
-    "task",
-    "strategy",
-    "repetition",
-    "number",
-    "status",
-    "val_correct",
-    "val_total",
-    "val_loss",
-    "test_correct",
-    "test_total",
-    "test_loss",
-    "epochs_from",
-    "epochs",
-    "ask_seconds",
-    "train_seconds",
-    "evaluate_seconds",
-    "tell_seconds",
-)
-
-
-def _row(record: Record) -> tuple[object, ...]:
-    """Return the plain columns of one record, in the order of ``_COLUMNS``."""
-    result = record.evaluation
-    return (
-        record.run.task,
-        record.run.strategy,
-        record.run.repetition,
-        record.number,
-        str(result.status),
-        result.val_correct,
-        result.val_total,
-        result.val_loss,
-        result.test_correct,
-        result.test_total,
-        result.test_loss,
-        result.epochs_from,
-        result.epochs,
-        record.ask_seconds,
-        result.train_seconds,
-        result.evaluate_seconds,
-        record.tell_seconds,
-    )
-
-
-def _trials(records: Iterable[Record], info: StudyInfo, details: Details) -> pd.DataFrame:
-    """Return one row a trial; ``details`` has noted the records once they are read."""
-    columns = list(zip(*map(_row, records), strict=True)) or [()] * len(_COLUMNS)
-    raw = dict(zip(_COLUMNS, columns, strict=True))
-    number = {name: np.array(raw[name], dtype=np.float64) for name in _COLUMNS[5:]}
-    ok = np.array([status == Status.OK for status in raw["status"]], dtype=bool)
+def _trials(block: Block, info: StudyInfo) -> pd.DataFrame:
+    """Return one row a trial."""
+    number, sizes = block.columns, block.counts
+    statuses = tuple(str(status) for status in Status)
+    ok = number["status"] == statuses.index(Status.OK)
     numbers = {name for name, task in info.tasks.items() if task.get("target_kind") == "regression"}
-    uncounted = np.array([task in numbers for task in raw["task"]], dtype=bool)
+    uncounted = np.repeat(np.array([run.task in numbers for run in block.runs], dtype=np.bool_), sizes)
     val_loss, test_loss = (np.where(ok, number[f"{part}_loss"], math.nan) for part in ("val", "test"))
     val_error, test_error = (
         np.where(uncounted, loss, _error(number[f"{part}_correct"], number[f"{part}_total"], ok))
         for part, loss in (("val", val_loss), ("test", test_loss))
     )
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "task": _categorical(raw["task"], _names(info.suite, "tasks")),
-            "strategy": _categorical(raw["strategy"], _names(info.suite, "strategies")),
-            "repetition": np.array(raw["repetition"], dtype=np.int64),
-            "number": np.array(raw["number"], dtype=np.int64),
-            "status": _categorical(raw["status"], tuple(str(status) for status in Status)),
+            "task": _repeated([run.task for run in block.runs], sizes, _names(info.suite, "tasks")),
+            "strategy": _repeated(
+                [run.strategy for run in block.runs], sizes, _names(info.suite, "strategies")
+            ),
+            "repetition": np.repeat(np.array([run.repetition for run in block.runs], dtype=np.int64), sizes),
+            "number": number["number"],
+            "status": pd.Categorical.from_codes(number["status"], pd.Index(statuses), ordered=True),
             "objective": val_loss if info.suite.get("objective", "error") == "loss" else val_error,
             "val_error": val_error,
             "val_loss": val_loss,
             "test_error": test_error,
             "test_loss": test_loss,
-            "epochs_from": number["epochs_from"].astype(np.int64),
-            "epochs": number["epochs"].astype(np.int64),
+            "epochs_from": number["epochs_from"],
+            "epochs": number["epochs"],
             **{f"{part}_seconds": number[f"{part}_seconds"] for part in TIME_PARTS},
-            **details.columns(),
+            **block.details(),
         }
     )
-    return frame.sort_values(["task", "strategy", "repetition", "number"], ignore_index=True)
+
+
+def _repeated(values: Sequence[str], sizes: NDArray[np.int64], names: tuple[str, ...]) -> pd.Categorical:
+    """Return each value as many times as ``sizes`` says, as ordered categories."""
+    found = _categorical(values, names)
+    return pd.Categorical.from_codes(np.repeat(found.codes, sizes), dtype=found.dtype)
 
 
 def _error(correct: np.ndarray, total: np.ndarray, ok: np.ndarray) -> np.ndarray:

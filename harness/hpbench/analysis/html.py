@@ -30,7 +30,7 @@ class Picture:
         name: the figure's id on the page.
         title: one line.
         caption: whole sentences.
-        svg: its element, from our own drawing.
+        svg: its element, from our own drawing; empty until it is printed.
         panels: what its panels can be asked for, see :class:`hpbench.analysis.inline.Inline`.
         task: the task whose view it is; empty for a figure of all tasks.
         view: of a task's figure, ``x``, ``part`` and ``scale``.
@@ -39,8 +39,8 @@ class Picture:
     name: str
     title: str
     caption: str
-    svg: str
-    panels: list[dict[str, Any]]
+    svg: str = ""
+    panels: list[dict[str, Any]] = field(default_factory=list)
     task: str = ""
     view: dict[str, str] = field(default_factory=dict)
 

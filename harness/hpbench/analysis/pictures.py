@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hpbench.analysis.canvas import Drawn, settle
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.figures import Axis, Bands, Scale, axes_of, bands_of, best_figure, measured
 from hpbench.analysis.html import Picture, Swatch
-from hpbench.analysis.inline import inline
+from hpbench.analysis.inline import Inline
+from hpbench.analysis.printing import Sheet
 from hpbench.analysis.style import looks
 
-__all__ = ["picture", "swatches", "views"]
+__all__ = ["filled", "sheet_of", "swatches", "views"]
 
 _SHORT: dict[Axis, str] = {"trials": "n", "trainings": "e", "seconds": "s"}
+_SCALES: dict[Scale, str] = {"accuracy": "accuracy, linear", "error": "error, logarithmic"}
 _WORDS = {
     "val": "validation",
     "test": "test",
@@ -24,13 +27,23 @@ _WORDS = {
 }
 
 
-def picture(study: Study, drawn: Drawn) -> Picture:
-    """Return a figure of the files for the page."""
-    found = inline(drawn, f"f-{drawn.name}", study.frames.strategies)
-    return Picture(f"fig-{drawn.name}", drawn.title, drawn.caption, found.svg, found.panels)
+def sheet_of(drawn: Drawn) -> Sheet:
+    """Return a figure of the files; the page has it too, but the curves, which it has task by task."""
+    if drawn.name.startswith("best-"):
+        return Sheet(drawn)
+    return Sheet(drawn, Picture(f"fig-{drawn.name}", drawn.title, drawn.caption), f"f-{drawn.name}")
 
 
-def views(study: Study) -> Iterator[Picture]:
+def filled(picture: Picture, found: Inline) -> Picture:
+    """Return ``picture`` with its SVG and what its panels can be asked for."""
+    panels = found.panels
+    if picture.view.get("scale") == _SCALES["error"]:  # the same numbers, told once
+        linear = f"{picture.name.removesuffix('-error')}-accuracy"
+        panels = [{**panel, "lines": None, "of": linear} for panel in panels]
+    return replace(picture, svg=found.svg, panels=panels)
+
+
+def views(study: Study) -> Iterator[Sheet]:
     """Yield the curves of every task: each axis, on validation and on test, linear and logarithmic."""
     parts: tuple[Part, ...] = ("val", "test")
     for axis in axes_of(study):
@@ -40,24 +53,18 @@ def views(study: Study) -> Iterator[Picture]:
                 yield from _scales(study, bands, (axis, part), place)
 
 
-def _scales(study: Study, bands: Bands, what: tuple[Axis, Part], place: int) -> Iterator[Picture]:
+def _scales(study: Study, bands: Bands, what: tuple[Axis, Part], place: int) -> Iterator[Sheet]:
     """Yield both scales of one view of the task at ``place``."""
-    scales: tuple[Scale, ...] = ("accuracy", "error")
     axis, part = what
     task = study.frames.tasks[place]
-    for scale in scales:
+    for scale, shown in _SCALES.items():
         drawn = best_figure(study, bands, axis, part, scale, tasks=(task,))
         _simplify(drawn)
-        short = f"{_SHORT[axis]}{part[0]}{place}{scale[0]}"
-        found = inline(drawn, short, study.frames.strategies)
-        shown = "accuracy, linear" if scale == "accuracy" else "error, logarithmic"
         view = {"x": _WORDS[axis], "part": _WORDS[part], "scale": shown}
         title = f"{_WORDS[part].capitalize()} {measured(study.frames, (task,), scale)} of the incumbent against {_WORDS[axis]}"
-        stem = f"view-{axis}-{part}-{place}"
-        panels = found.panels
-        if scale == "error":  # the same numbers, told once
-            panels = [{**panel, "lines": None, "of": f"{stem}-accuracy"} for panel in panels]
-        yield Picture(f"{stem}-{scale}", title, drawn.caption, found.svg, panels, task, view)
+        name = f"view-{axis}-{part}-{place}-{scale}"
+        picture = Picture(name, title, drawn.caption, task=task, view=view)
+        yield Sheet(drawn, picture, f"{_SHORT[axis]}{part[0]}{place}{scale[0]}", filed=False)
 
 
 def _simplify(drawn: Drawn) -> None:

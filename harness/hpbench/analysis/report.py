@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hpbench.analysis.accounts import status_table, time_table, trouble_table
+from hpbench.analysis.children import Children
 from hpbench.analysis.claims import across_claim, summary
 from hpbench.analysis.comparison import Study, study_of
 from hpbench.analysis.curves import Part
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from hpbench.analysis.canvas import Drawn
     from hpbench.analysis.figures import Bands, Scale
 
-__all__ = ["all_tables", "write_report"]
+__all__ = ["all_tables", "read_and_report", "write_report"]
 
 
 def write_report(results_dir: Path) -> list[Path]:
@@ -40,14 +42,21 @@ def write_report(results_dir: Path) -> list[Path]:
         UsageError: there is no study.
         StoreError: the store is damaged.
         OSError: the folder cannot be written.
+        ChildError: a process that reads trials or prints figures died.
     """
-    study = study_of(load_frames(results_dir))
-    tables = all_tables(study)
-    written = _write_tables(results_dir / "tables", tables, study)
-    figures, pictures, legend = _write_figures(results_dir, study)
+    return read_and_report(results_dir)[1]
+
+
+def read_and_report(results_dir: Path) -> tuple[Study, list[Path]]:
+    """Return what was read and what was written by :func:`write_report`; large studies take long to read."""
+    with Children("hpbench.analysis.printing") as children:
+        study = study_of(load_frames(results_dir, children))
+        tables = all_tables(study)
+        written = _write_tables(results_dir / "tables", tables, study)
+        figures, pictures, legend = _write_figures(results_dir, study, children)
     page = results_dir / "report.html"
     atomic_write(page, page_text(study, tables, pictures, legend, results_dir))
-    return [page, *written, *figures]
+    return study, [page, *written, *figures]
 
 
 def all_tables(study: Study) -> list[Table]:
@@ -86,13 +95,15 @@ def _write_tables(folder: Path, tables: list[Table], study: Study) -> list[Path]
     return [*written, path]
 
 
-def _write_figures(results_dir: Path, study: Study) -> tuple[list[Path], list[Picture], list[Swatch]]:
+def _write_figures(
+    results_dir: Path, study: Study, children: Children
+) -> tuple[list[Path], list[Picture], list[Swatch]]:
     """Write each figure in three formats with an index of captions, and the plotted numbers as CSV.
 
     Returns:
         the files, and what the page shows: its figures and its legend.
     """
-    from hpbench.analysis import canvas, pictures  # noqa: PLC0415 -- matplotlib is loaded only where drawing happens
+    from hpbench.analysis import canvas, pictures, printing  # noqa: PLC0415 -- matplotlib is loaded only where drawing happens
 
     folder = results_dir / "figures"
     if study.frames.trials.empty:
@@ -105,13 +116,15 @@ def _write_figures(results_dir: Path, study: Study) -> tuple[list[Path], list[Pi
     index = ["# Figures\n", *([f"{escape_markdown(about)}\n"] if about else [])]
     plotted: list[pd.DataFrame] = []
     with canvas.drawing():
-        for drawn in _drawn(study, plotted):
-            if not drawn.name.startswith("best-"):  # the page has them task by task
-                shown.append(pictures.picture(study, drawn))
-            written += canvas.save(drawn.figure, folder, drawn.name)
-            caption = escape_markdown(drawn.caption)
-            index.append(f"## {drawn.title}\n\n![{drawn.title}]({drawn.name}.png)\n\n{caption}\n")
-        shown += pictures.views(study)
+        sheets = chain(map(pictures.sheet_of, _drawn(study, plotted)), pictures.views(study))
+        for sheet, found in printing.print_sheets(sheets, study.frames.strategies, children):
+            drawn = sheet.drawn
+            if sheet.picture and found.inline:
+                shown.append(pictures.filled(sheet.picture, found.inline))
+            if sheet.filed:
+                written += printing.write_files(found.files, folder, drawn.name)
+                caption = escape_markdown(drawn.caption)
+                index.append(f"## {drawn.title}\n\n![{drawn.title}]({drawn.name}.png)\n\n{caption}\n")
         legend = pictures.swatches(study)
     curves = results_dir / "tables" / "curves.csv"
     atomic_write(curves, to_csv(pd.concat(plotted, ignore_index=True)))

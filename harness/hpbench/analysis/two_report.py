@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hpbench.analysis.agreement import agreement_table, matched_trials, ratio_table
+from hpbench.analysis.children import Children
 from hpbench.analysis.frames import load_frames
 from hpbench.analysis.html import Picture, block, figure_entry, line, render, section_entry, table_entry
 from hpbench.analysis.two_studies import Between, Gate, compare_studies, gate_of
 from hpbench.analysis.two_tables import change_table, headline, statements, two_basis
 from hpbench.analysis.writers import Table, escape_markdown, to_csv, to_latex, to_markdown
 from hpbench.files import atomic_write
+
+if TYPE_CHECKING:
+    from hpbench.analysis.canvas import Drawn
 
 __all__ = ["TwoReport", "compare_results", "write_comparison"]
 
@@ -121,17 +126,22 @@ def write_comparison(report: TwoReport, out: Path) -> list[Path]:
 
 def _write_figures(report: TwoReport, folder: Path) -> tuple[list[Path], list[Picture]]:
     """Write each figure in three formats; return the files and what the page shows."""
-    from hpbench.analysis import canvas, two_figures  # noqa: PLC0415 -- matplotlib, only where drawing happens
-    from hpbench.analysis.inline import inline  # noqa: PLC0415
+    from hpbench.analysis import canvas, printing, two_figures  # noqa: PLC0415 -- matplotlib, only where drawing happens
+
+    def sheet_of(drawn: Drawn) -> printing.Sheet:
+        picture = Picture(f"fig-{drawn.name}", drawn.title, drawn.caption)
+        return printing.Sheet(drawn, picture, f"f-{drawn.name}")
 
     written: list[Path] = []
     shown: list[Picture] = []
     index = ["# Figures\n"]
-    with canvas.drawing():
-        for drawn in two_figures.two_figures(report.between, report.matched, report.gate):
-            found = inline(drawn, f"f-{drawn.name}", report.between.strategies)
-            shown.append(Picture(f"fig-{drawn.name}", drawn.title, drawn.caption, found.svg, []))
-            written += canvas.save(drawn.figure, folder, drawn.name)
+    with Children("hpbench.analysis.printing") as children, canvas.drawing():
+        sheets = map(sheet_of, two_figures.two_figures(report.between, report.matched, report.gate))
+        for sheet, found in printing.print_sheets(sheets, report.between.strategies, children):
+            drawn = sheet.drawn
+            if sheet.picture and found.inline:
+                shown.append(replace(sheet.picture, svg=found.inline.svg))
+            written += printing.write_files(found.files, folder, drawn.name)
             index.append(
                 f"## {drawn.title}\n\n![{drawn.title}]({drawn.name}.png)\n\n{escape_markdown(drawn.caption)}\n"
             )

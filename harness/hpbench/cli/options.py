@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -156,8 +155,9 @@ def resolve_workers(given: int | None, *, threads: int) -> int:
     """
     if given is not None:
         return given
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // threads)
+    from hpbench.environment import usable_cpus
+
+    return max(1, usable_cpus() // threads)
 
 
 def plugins(function: Callable[..., Any]) -> Callable[..., Any]:

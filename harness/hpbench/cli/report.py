@@ -20,6 +20,6 @@ def report(results: Path) -> None:
     """
     from hpbench.cli.summary import files_text, final_text, rebuild
 
-    paths = rebuild(results)
-    click.echo(final_text(results))
+    study, paths = rebuild(results)
+    click.echo(final_text(study))
     click.echo("\n" + files_text(results, paths))

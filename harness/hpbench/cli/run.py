@@ -100,8 +100,8 @@ def _conclude(summary: RunSummary) -> None:
     from hpbench.cli.summary import failures_text, files_text, final_text, rebuild
 
     click.echo("Writing tables and figures.")
-    paths = rebuild(summary.results)
-    click.echo("\n" + final_text(summary.results))
+    study, paths = rebuild(summary.results)
+    click.echo("\n" + final_text(study))
     click.echo("\n" + files_text(summary.results, paths))
     if summary.failed:
         click.echo("\n" + failures_text(summary.failed), err=True)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpbench.analysis.captions import percent, sentence_case
-from hpbench.analysis.comparison import Cell, study_of
-from hpbench.analysis.frames import Frames, load_frames
-from hpbench.analysis.report import write_report
+from hpbench.analysis.comparison import Cell, Study
+from hpbench.analysis.frames import Frames
+from hpbench.analysis.report import read_and_report
 from hpbench.analysis.retrained import retrained_of
 from hpbench.analysis.statistics import Interval
 from hpbench.analysis.values import value_table
@@ -24,22 +24,21 @@ __all__ = ["failures_text", "files_of", "files_text", "final_text", "rebuild"]
 _MOST_FAILURES = 10
 
 
-def rebuild(results: Path) -> list[Path]:
-    """Write page, tables and figures and return their paths.
+def rebuild(results: Path) -> tuple[Study, list[Path]]:
+    """Write page, tables and figures; return the study and their paths.
 
     Raises:
         StoreError: the folder cannot be written, or the store is damaged.
         UsageError: there is no study.
     """
     try:
-        return write_report(results)
+        return read_and_report(results)
     except OSError as error:
         raise StoreError(f"{results} cannot be written: {error.strerror or error}.") from error
 
 
-def final_text(results: Path) -> str:
+def final_text(study: Study) -> str:
     """Return the final accuracy (or value) of every strategy on every task, and what is missing."""
-    study = study_of(load_frames(results))
     final = bool(study.frames.info.suite.get("final"))
     rows = [
         [

@@ -21,6 +21,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "SELECT_RETRAININGS",
     "SELECT_TRIALS",
+    "SELECT_TRIALS_OF",
     "UPGRADES",
     "checksum",
     "connect",
@@ -118,6 +119,9 @@ INSERT_TRIAL = (
     f"VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
 )
 SELECT_TRIALS = f"SELECT {', '.join(COLUMNS)}, checksum FROM trial WHERE run_id = ? ORDER BY number"  # noqa: S608
+SELECT_TRIALS_OF = SELECT_TRIALS.replace(
+    "= ?", "= (SELECT id FROM run WHERE task = ? AND strategy = ? AND repetition = ?)"
+)
 
 INSERT_RETRAINING = (
     f"INSERT INTO retraining (run_id, {', '.join(RETRAINING_COLUMNS)}, checksum) "  # noqa: S608 - as above

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Unpack, final
 
@@ -48,6 +49,9 @@ class SmacStrategy(Strategy):
     result; otherwise SMAC would train promising configurations again. Its ``n_trials`` is the budget,
     100 where only seconds limit it. SMAC's files go to a temporary folder that is gone when the strategy
     has been built.
+
+    The starting points of its local searches are kept in order, because SMAC puts them into a set, whose order
+    differs from process to process.
 
     A failed trial is told as crashed. SMAC trains its model on crashed trials too, and its default cost
     for them is infinite, which no model can be trained on: they are told the worst objective that any
@@ -100,7 +104,7 @@ class SmacStrategy(Strategy):
         """Return the configuration that SMAC suggests, in built-in types; None if it finds no new one."""
         from smac.main.exceptions import ConfigurationSpaceExhaustedException  # noqa: PLC0415 - slow to import
 
-        with warnings.catch_warnings():
+        with _in_order(), warnings.catch_warnings():
             # SMAC averages the times of a local search for its log, also where the search had no step
             warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
             warnings.filterwarnings("ignore", "invalid value encountered", RuntimeWarning, "numpy")
@@ -235,6 +239,27 @@ class BlackBoxStrategy(SmacStrategy):
             },
             **given,
         )
+
+
+@contextmanager
+def _in_order() -> Iterator[None]:
+    """Let SMAC's local searches keep their starting points in the order that SMAC documents.
+
+    It puts them into a set to drop what comes twice. That orders them by hashes of text, which differ from
+    process to process, and a run could not be repeated.
+    """
+    from smac.acquisition.maximizer import local_search  # noqa: PLC0415 - slow to import
+
+    local_search.set = _set_in_order
+    try:
+        yield
+    finally:
+        del local_search.set
+
+
+def _set_in_order(items: Iterable[Any] | None = None) -> Collection[Any]:
+    """Return what stands in for ``set``: without items it is one, else a collection that keeps their order."""
+    return set() if items is None else dict.fromkeys(items).keys()
 
 
 def _configspace(space: SearchSpace, seed: int) -> Any:

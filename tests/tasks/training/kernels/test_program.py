@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import platform
 from collections.abc import Sequence
 from importlib.resources import files
 from math import prod
@@ -339,6 +340,31 @@ def test_a_weight_that_is_not_finite_shows_in_the_loss(value: float, activation:
     targets = torch.zeros(10, dtype=torch.int64)
     found = library().score(program, Workspace(), p=packed(program, module), inputs=rows, targets=targets)
     assert found.loss is None
+
+
+@needs_compiler
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "aarch64"}, reason="no such mode is known here")
+def test_tiny_numbers_count_as_zero_inside_and_nowhere_else() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    program = program_of(module, followed(module), (4,), 8)
+    tiny = torch.full((program.size,), 1e-39)
+    p, (m, v) = tiny.clone(), torch.zeros(2, program.size)
+    library().train(
+        program,
+        Workspace(),
+        state=(p, m, v),
+        examples=(torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64)),
+        order=torch.arange(8)[None],
+        coefficients=torch.from_numpy(
+            step_coefficients(PLAIN, first=0, count=1, total=1, moments=0).astype(np.float32)
+        ),
+        seeds=torch.zeros(1, 0, dtype=torch.int32),
+        smoothing=0.0,
+    )
+    weights = program.places["1.weight"]
+    assert not weights.view(p).any()  # without inputs there is no gradient
+    assert weights.view(tiny).all()
+    assert (tiny * 0.5).all()  # this thread still knows such numbers
 
 
 @needs_compiler

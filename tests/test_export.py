@@ -19,7 +19,8 @@ from hpbench import export
 from hpbench.canonical import KEYS, from_line
 from hpbench.errors import StoreError, UsageError
 from hpbench.export import FORMAT, FORMAT_VERSION, export_study, manifest_of, trial_line
-from hpbench.store import RunRow, RunState, Store, StudyInfo
+from hpbench.store import Store
+from hpbench.study import RunRow, RunState, StudyInfo
 from hpbench.trial import Evaluation, Record, RunKey, Status
 
 HOSTILE = "=cmd|'/c calc'!A1,\"quoted\"\n<script>\x1b[31m\u202e\\textbf{x}"

@@ -138,6 +138,7 @@ def test_only_what_was_selected_is_trained_again(fake: ModuleType, tmp_path: Pat
     ("behaviour", "told"),
     [
         ("kill-retraining", ("killed", "the process was killed by signal 9 (SIGKILL)")),
+        ("hang-retraining", ("timeout", "no result within 0.2 s, the suite's limits.trial_seconds")),
         ("raise-retraining", ("error", "ValueError: cannot do it again")),
         ("nan-retraining", ("diverged", "the test loss is nan")),
     ],
@@ -147,7 +148,9 @@ def test_a_retraining_that_goes_wrong_costs_itself_only(
     fake: ModuleType, tmp_path: Path, behaviour: str, told: tuple[str, str], keys: dict[str, Any]
 ) -> None:
     status, message = told
-    content = fake.suite_of("fake-adaptive", behaviour=behaviour, **FINAL, **keys)
+    content = fake.suite_of(
+        "fake-adaptive", behaviour=behaviour, limits={"trial_seconds": 0.2}, **FINAL, **keys
+    )
     summary, shown = fake.run(tmp_path / "r", content)
     assert summary.exit_code == 0
     lines = fake.retrainings_of(tmp_path / "r")

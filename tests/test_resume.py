@@ -16,7 +16,8 @@ import pytest
 from hpbench import runner, session
 from hpbench.errors import UsageError
 from hpbench.export import export_study
-from hpbench.store import RunState, Store
+from hpbench.store import Store
+from hpbench.study import RunState
 
 SCRIPT = Path(__file__).parent / "plugins" / "run_fake_study.py"
 SUITE = {"budget": {"trials": 5}, "repetitions": 2}

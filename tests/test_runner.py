@@ -16,7 +16,8 @@ import pytest
 from hpbench import session
 from hpbench.errors import HpbenchError, LockedError, StoreError, UsageError
 from hpbench.lock import locked
-from hpbench.store import RunState, Store
+from hpbench.store import Store
+from hpbench.study import RunState
 from hpbench.trial import RunKey
 
 SCRIPT = Path(__file__).parent / "plugins" / "run_fake_study.py"

@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpbench.errors import ExitCode, StoreError, UsageError
-from hpbench.schema import APPLICATION_ID, SCHEMA_VERSION, checksum
-from hpbench.store import STORE_NAME, RunRow, RunState, Store, StudyInfo, store_path
+from hpbench.store import STORE_NAME, Store, store_path
+from hpbench.store.schema import APPLICATION_ID, SCHEMA_VERSION, checksum
+from hpbench.study import RunRow, RunState, StudyInfo
 from hpbench.trial import Evaluation, Record, Retraining, RunKey, Status
 
 INFO = StudyInfo(

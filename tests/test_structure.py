@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"canonical", "overrides", "registry", "space", "study", "trial"}),
     frozenset({"strategies", "tasks"}),
-    frozenset({"clock", "schema", "store", "suite"}),
+    frozenset({"clock", "store", "suite"}),
     frozenset(
         {
             "clockwork",
@@ -209,8 +209,9 @@ def test_every_library_is_a_declared_dependency() -> None:
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= declared
 
 
-def test_nothing_is_pickled_by_hand_but_what_tests_send_to_a_process_of_their_own() -> None:
-    for path in [path for path in MODULES if unit_of(path) != "testing"]:
+def test_nothing_is_pickled_by_hand_but_what_a_process_of_our_own_is_sent() -> None:
+    calls = PACKAGE / "analysis" / "children.py"
+    for path in [path for path in MODULES if unit_of(path) != "testing" and path != calls]:
         assert not {"pickle", "dill", "cloudpickle", "shelve", "marshal"} & {
             name.split(".")[0] for name in imported(path)
         }

@@ -182,6 +182,13 @@ class Announced:
 
 
 @dataclass(frozen=True)
+class RetrainingBegun:
+    """So many incumbents are about to be trained again, in one call."""
+
+    count: int
+
+
+@dataclass(frozen=True)
 class Finished:
     """These trials are finished and told."""
 
@@ -246,6 +253,7 @@ Message = (
     | Ready
     | Working
     | Announced
+    | RetrainingBegun
     | Finished
     | Ended
     | Retrained

@@ -34,9 +34,6 @@ __all__ = [
     "make_plan",
 ]
 
-_THINK_SECONDS = {"skopt-gp": 0.4, "skopt-forest": 0.2, "skopt-gbrt": 0.2}
-"""Typical seconds of asking and telling, for strategies that fit a model at every trial."""
-
 _SPEED = {"plain": 1.0, "traced": 2.5, "compiled": 20.0}
 """How many trials a mixed search space trains in the time of one of the reference trainer's."""
 
@@ -203,7 +200,7 @@ def _run_seconds(suite: Suite, task: SuiteTask, strategy: SuiteStrategy, steps: 
     trials = suite.budget_trials(task)
     if trials is None:
         return suite.budget.seconds or 0.0
-    thinking = trials * _THINK_SECONDS.get(strategy.use, 0.0)
+    thinking = trials * REGISTRY.get(strategy.use).typical_ask_seconds
     if task.function is not None:
         return thinking
     count = (

@@ -43,6 +43,9 @@ def test_a_study_equals_itself(make_study: MakeStudy) -> None:
         assert item.rise.centre == 0.0
         assert item.wins == (0, 10, 0)
         assert item.paired
+        comparison = report.between.a.comparisons[item.task]
+        (cell,) = (cell for cell in comparison.cells if cell.strategy == item.strategy)
+        assert item.a == item.b == cell.test  # the interval that the study's own report shows
     assert report.gate is not None
     assert report.gate.broken == ()
     assert report.between.notes == ()

@@ -2,6 +2,14 @@
 
 Every strategy has 50 evaluations and its own defaults, in 20 seeds that random search has, too. The
 p-values are Wilcoxon's for the paired final values, one-sided, and stand in the output.
+
+What is promised is the p-value of all functions together (Stouffer's method), because 20 seeds on one
+function show a small advantage by luck only. Hyperopt's TPE, for one, draws its first 20 proposals at
+random: on Branin it has p = 0.55 in the seeds 0 to 19, 0.001 in 20 to 39, and 2.7e-5 in 0 to 199 (it
+wins in 63 % of them, medians 0.87 against 1.10). Of 2,000 draws of 20 among those 200 seeds, 35 % had
+p < 0.05 and 9 % had p > 0.5; on the function ``mixed`` it was 71 % and 1 %. The library's own ``fmin``,
+without hpbench, finds the same best value bit for bit in the seeds 0 to 59 on all four functions
+(hyperopt 0.3.0).
 """
 
 from __future__ import annotations

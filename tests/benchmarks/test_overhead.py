@@ -12,7 +12,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from hpbench.canonical import to_line
 from hpbench.jobs import Finished, Message
 from hpbench.lockstep import run_shard
-from hpbench.store import Store, StudyInfo
+from hpbench.store import Store
+from hpbench.study import StudyInfo
 
 TRIALS = 200
 LIMIT_SECONDS = 5e-3

@@ -104,15 +104,25 @@ def test_a_function_study_is_exported(alone: Path, tmp_path: Path) -> None:
 
 
 def test_a_function_is_not_trained_again(call: Callable[..., Any], tmp_path: Path) -> None:
-    suite = tmp_path / "again.toml"
-    suite.write_text(
+    suite, function = tmp_path / "again.toml", '[[tasks]]\nfunction = "branin"\n'
+    start = (
         'schema = 1\nname = "again"\nroot_seed = 1\nrepetitions = 2\nobjective = "loss"\n'
         "budget = { trials = 3 }\nfinal = { retrain = 2 }\n"
-        '[[tasks]]\nfunction = "branin"\n[[strategies]]\nuse = "random"\n',
-        encoding="utf-8",
     )
-    answer = call("run", suite, "--results", tmp_path / "r", "--workers", "1")
-    assert answer.code == 0
-    assert "error" not in answer.err
+    network = '[[tasks]]\ndataset = "wine"\nnetwork = "logistic"\nepochs = 1\n'
+    strategy = '[[strategies]]\nuse = "random"\n'
+    suite.write_text(start + function + strategy, encoding="utf-8")
+    answer = call("run", suite, "--results", tmp_path / "r")
+    assert answer.code == 2
+    assert "`final` must be left out where every task is a function" in answer.err
+    suite.write_text(start + function + network + strategy, encoding="utf-8")
+    assert "training and validation part; functions are not, 4 trainings in all." in call("plan", suite).out
+    assert call("run", suite, "--results", tmp_path / "r", "--workers", "1").code == 0
     with Store.open(tmp_path / "r", read_only=True) as store:
-        assert [list(store.retrainings(row.run)) for row in store.runs()] == [[], []]
+        found = {str(row.run): len(list(store.retrainings(row.run))) for row in store.runs()}
+    assert found == {
+        "branin/random/0": 0,
+        "branin/random/1": 0,
+        "wine-logistic/random/0": 2,
+        "wine-logistic/random/1": 2,
+    }

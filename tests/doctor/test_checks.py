@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from hpbench.doctor import Check, self_test
 from hpbench.doctor import probes as module
-from hpbench.doctor.checks import names_of_checks
+from hpbench.doctor.checks import plan_checks
 from hpbench.environment import find_compiler
 from hpbench.errors import UsageError
 from hpbench.trial import Evaluation, Status
@@ -51,6 +52,18 @@ class Hangs(RandomStrategy):
         threading.Event().wait()
 
 
+class Reads(RandomStrategy):
+    def ask(self):
+        with open(os.environ["MEETING"]):  # waits for one who writes
+            return super().ask()
+
+
+class Writes(RandomStrategy):
+    def ask(self):
+        with open(os.environ["MEETING"], "w"):  # waits for one who reads
+            return super().ask()
+
+
 class Empty(RandomStrategy):
     def ask(self):
         return None
@@ -66,7 +79,7 @@ class Demanding(RandomStrategy):
         super().__init__(space, **given)
 
 
-for kind in (Chatty, Killed, Raises, Incomplete, Hangs, Empty, Outside, Demanding):
+for kind in (Chatty, Killed, Raises, Incomplete, Hangs, Reads, Writes, Empty, Outside, Demanding):
     REGISTRY.add(f"own-{kind.__name__.lower()}", kind)
 """
 
@@ -80,15 +93,28 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_probes_are_those_of_the_machine_and_one_for_each_strategy() -> None:
-    names = names_of_checks(["random", "grid"])
-    assert names[-2:] == ["strategy:random", "strategy:grid"]
-    assert {name.partition(":")[0] for name in names} == set(module._PROBES)
+    with_torch, without = plan_checks(["botorch-logei", "random", "grid"])
+    assert with_torch[-1] == "strategy:botorch-logei"
+    assert without == ["strategy:random", "strategy:grid"]
+    assert {name.partition(":")[0] for name in with_torch} == set(module._PROBES)
+
+
+def test_the_lists_run_side_by_side(plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "meeting")
+    monkeypatch.setenv("MEETING", str(tmp_path / "meeting"))
+    planned = [["strategy:own-reads"], [], ["strategy:own-writes", "store"]]
+    checks = list(self_test(planned, plugins=[plugin]))
+    assert [(check.name, check.state) for check in checks] == [
+        ("strategy:own-reads", "ok"),
+        ("strategy:own-writes", "ok"),
+        ("store", "ok"),
+    ]
 
 
 def test_what_breaks_fails_its_own_check_and_no_other(plugin: Path) -> None:
     order = ("chatty", "killed", "raises", "incomplete", "empty", "outside", "demanding")
     names = [*(f"strategy:own-{name}" for name in order), "strategy:random", "store"]
-    checks = list(self_test(names, plugins=[plugin]))
+    checks = list(self_test([names], plugins=[plugin]))
     assert [check.name for check in checks] == names
     states = {check.name.removeprefix("strategy:own-"): (check.state, check.note) for check in checks}
     assert states["chatty"] == states["strategy:random"] == ("ok", "proposes")
@@ -104,12 +130,12 @@ def test_what_breaks_fails_its_own_check_and_no_other(plugin: Path) -> None:
 
 
 def test_a_probe_that_hangs_is_ended(plugin: Path) -> None:
-    (check,) = self_test(["strategy:own-hangs"], plugins=[plugin], limit_seconds=1.0)
+    (check,) = self_test([["strategy:own-hangs"]], plugins=[plugin], limit_seconds=1.0)
     assert check == Check("strategy:own-hangs", "failed", "it did not end within 1 s")
 
 
 def test_nobody_who_stops_listening_leaves_a_process(plugin: Path) -> None:
-    answers = self_test(["store", "strategy:own-hangs"], plugins=[plugin])
+    answers = self_test([["store", "strategy:own-hangs"], ["strategy:own-hangs"]], plugins=[plugin])
     assert next(iter(answers)).state == "ok"
     answers.close()  # type: ignore[attr-defined]  # returns only when the process has ended
 
@@ -117,14 +143,14 @@ def test_nobody_who_stops_listening_leaves_a_process(plugin: Path) -> None:
 def test_a_plugin_that_cannot_be_run_fails_every_check(tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
     path.write_text("import no_such_library", encoding="utf-8")
-    checks = list(self_test(["cache", "store"], plugins=[path]))
+    checks = list(self_test([["cache", "store"]], plugins=[path]))
     assert [check.state for check in checks] == ["failed", "failed"]
     assert all("bad.py cannot be loaded" in check.note for check in checks)
 
 
 def test_without_a_compiler_there_is_nothing_to_try(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
-    (check,) = self_test(["compiled"])
+    (check,) = self_test([["compiled"]])
     assert check.state == "skipped"
     assert "there is no C compiler" in check.note
     assert "Install gcc" in check.note
@@ -136,7 +162,7 @@ def test_a_cache_folder_that_cannot_be_written_fails_what_needs_it(
 ) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "file"))
-    checks = list(self_test(["cache", "compiled", "store"]))
+    checks = list(self_test([["cache", "compiled", "store"]]))
     assert [check.state for check in checks] == ["failed", "failed", "ok"]
     for check in checks[:2]:
         assert f"the cache folder {tmp_path / 'file'} must be one that can be written: " in check.note
@@ -150,7 +176,7 @@ def test_a_compiler_that_fails_is_a_failed_check(tmp_path: Path, monkeypatch: py
     script.chmod(0o755)
     monkeypatch.setenv("CC", str(script))
     monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "cache"))
-    (check,) = self_test(["compiled"])
+    (check,) = self_test([["compiled"]])
     assert check.state == "failed"
     assert "out of ink" in check.note
 

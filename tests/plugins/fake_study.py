@@ -56,6 +56,7 @@ BEHAVIOURS = (
     "kill-measuring",
     "kill-retraining",
     "kill-retraining-once",
+    "hang-retraining",
     "raise-retraining",
     "nan-retraining",
 )
@@ -244,6 +245,8 @@ class FakeTask(Task):
                     if "once" in str(self.behaviour):
                         Path(os.environ[MARK]).touch()
                     os.kill(os.getpid(), signal.SIGKILL)
+                case "hang-retraining":
+                    threading.Event().wait()
                 case "raise-retraining":
                     raise ValueError("cannot do it again")
         key = f"{self.name}/{request.run.repetition}/{config_text(request.config)}/{request.epochs}/{request.number}"

@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from importlib import import_module
+from typing import Any, Unpack
 
 import pytest
 
 from hpbench.errors import UsageError
 from hpbench.space import SearchSpace
 from hpbench.strategies import REGISTRY
-from hpbench.strategies.base import Strategy
+from hpbench.strategies.base import Given, Strategy
 from hpbench.strategies.factory import Option, create, describe_options, resolved_options
 from hpbench.strategies.genetic import GeneticStrategy
 from hpbench.testing.strategy_kit import SPACES
@@ -47,6 +48,13 @@ class OpenEnded(Strategy):
         pass
 
 
+class HandsOn(OpenEnded):
+    """One that takes what the runner gives without naming it."""
+
+    def __init__(self, space: SearchSpace, *, spread: float = 1.0, **given: Unpack[Given]) -> None:
+        super().__init__(space, needed=spread, **given)
+
+
 class Unresolvable(OpenEnded):
     def __init__(self, space: SearchSpace, *, option: Nowhere, **more: Any) -> None:  # noqa: F821
         super().__init__(space, needed=option, **more)
@@ -55,6 +63,7 @@ class Unresolvable(OpenEnded):
 @pytest.fixture
 def plugins() -> Iterator[None]:
     REGISTRY.add("open-ended", OpenEnded)
+    REGISTRY.add("hands-on", HandsOn)
     REGISTRY.add("unresolvable", Unresolvable)
     yield
     REGISTRY.reset()
@@ -62,6 +71,16 @@ def plugins() -> Iterator[None]:
 
 def build(name: str, **options: Any) -> Strategy:
     return create(name, SPACES["mixed"], full_epochs=3, seed=1, budget_trials=12, options=options)
+
+
+def test_all_but_our_own_state_what_asking_them_takes() -> None:
+    stated = set()
+    for name, path in REGISTRY.builtin.items():
+        module, _, attribute = path.partition(":")
+        kind = getattr(import_module(module), attribute)  # to be looked at, an adapter needs no library
+        if vars(kind).get("typical_ask_seconds", 0.0) > 0.0:
+            stated.add(name)
+    assert set(REGISTRY.builtin) - stated == {"default", "genetic", "grid", "random", "sobol"}
 
 
 @pytest.mark.parametrize("name", usable())
@@ -123,6 +142,21 @@ def test_a_plugin_may_take_any_option() -> None:
     assert isinstance(strategy, OpenEnded)
     assert strategy.given == {"needed": 0.5, "other": [1, 2]}
     assert resolved_options("open-ended", {"needed": 2.0}) == {"needed": 2.0}
+
+
+@pytest.mark.usefixtures("plugins")
+def test_what_the_runner_gives_is_no_option_however_it_is_taken() -> None:
+    assert [option.name for option in describe_options("hands-on")] == ["spread"]
+    strategy = build("hands-on", spread=0.5)
+    assert isinstance(strategy, OpenEnded)
+    assert strategy.given == {"needed": 0.5}
+    assert (strategy.full_epochs, strategy.seed, strategy.budget_trials) == (3, 1, 12)
+    with pytest.raises(
+        UsageError, match="unknown option of strategy 'hands-on': 'spred'\\. Did you mean 'spread'"
+    ):
+        build("hands-on", spred=0.5)
+    with pytest.raises(UsageError, match="unknown option of strategy 'hands-on': 'seed'"):
+        build("hands-on", seed=2)
 
 
 @pytest.mark.usefixtures("plugins")

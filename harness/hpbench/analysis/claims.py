@@ -8,6 +8,7 @@ from hpbench.analysis.across import across_tasks, critical_difference_of
 from hpbench.analysis.captions import basis, counted, p_text, percent, points
 from hpbench.analysis.clocks import clock_text, steps_text
 from hpbench.analysis.comparison import Cell, Study, TaskComparison, Versus
+from hpbench.analysis.evidence import pairing_claim
 from hpbench.analysis.statistics import smallest_n
 from hpbench.analysis.writers import escape_markdown
 
@@ -35,7 +36,7 @@ def claims(study: Study) -> list[str]:
         found.append("One strategy alone: there is nothing to compare it with.")
     else:
         found += [_against(study, name) for name in frames.strategies if name != frames.baseline]
-        found += [across_claim(study), *_guard(study)]
+        found += [across_claim(study), *_guard(study), pairing_claim(study)]
     found += _selection(study)
     return [claim for claim in found if claim]
 

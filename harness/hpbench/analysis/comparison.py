@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hpbench.analysis.curves import TaskCurves, task_curves
+from hpbench.analysis.evidence import Evidence, evidence_of
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.importance import TaskImportance, importance_of
 from hpbench.analysis.statistics import (
@@ -169,6 +170,11 @@ class Study:
             self._known[key] = compute()
         found: T = self._known[key]
         return found
+
+    @cached_property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """How sure the differences to the baseline are."""
+        return tuple(evidence_of(self.frames, self.curves))
 
     @cached_property
     def importance(self) -> dict[str, TaskImportance]:

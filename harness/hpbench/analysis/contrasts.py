@@ -20,15 +20,14 @@ from hpbench.analysis.across import (
 from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
 from hpbench.analysis.captions import METHODS, basis, counted, p_text
 from hpbench.analysis.comparison import Study, final_values
+from hpbench.analysis.evidence import ROPE
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array, normalised_regret
 from hpbench.analysis.style import looks, wrapped
 
-__all__ = ["ROPE", "contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
+__all__ = ["contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
 
-ROPE = 0.5
-"""Half a point of accuracy: differences within are practically none. Fixed before looking."""
-
+_POINTS = 100 * ROPE
 _DARK = "#111111"
 _LIGHT = "#FEFEFE"
 _HALF = 0.5
@@ -55,7 +54,7 @@ def forest_figure(study: Study) -> Drawn:
     styles = looks(frames.strategies)
     for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
         cells = {cell.strategy: cell for cell in study.comparisons[task].cells}
-        panel.axvspan(-ROPE, ROPE, color="#BBBBBB", alpha=0.35, linewidth=0, zorder=0)
+        panel.axvspan(-_POINTS, _POINTS, color="#BBBBBB", alpha=0.35, linewidth=0, zorder=0)
         panel.axvline(0.0, color="#555555", linewidth=0.7, zorder=1)
         drawn = False
         for row, name in enumerate(rivals):
@@ -80,12 +79,12 @@ def forest_figure(study: Study) -> Drawn:
         figure,
         [
             (Line2D([], [], color="#777777", marker="o"), f"mean difference to {base}, 95 %"),
-            (Patch(color="#BBBBBB", alpha=0.6, linewidth=0), f"within ± {ROPE:g} points"),
+            (Patch(color="#BBBBBB", alpha=0.6, linewidth=0), f"within ± {_POINTS:g} points"),
         ],
     )
     caption = (
         f"Paired difference of final test {frames.measure()} to {base}, mean over the repetitions that both have; right of zero "
-        f"the strategy is better. {METHODS} Grey: differences of at most {ROPE:g} points, practically none. {basis(frames)}"
+        f"the strategy is better. {METHODS} Grey: differences of at most {_POINTS:g} points, practically none. {basis(frames)}"
     )
     return Drawn("difference", "Paired differences to the baseline", caption, figure)
 

@@ -32,7 +32,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "scores",
         "Final scores",
         ("final-test", "difference"),
-        ("final", "values", "pairs", "selection"),
+        ("final", "values", "pairs", "evidence", "selection"),
     ),
     (
         "across",

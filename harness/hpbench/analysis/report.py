@@ -15,6 +15,7 @@ from hpbench.analysis.children import Children
 from hpbench.analysis.claims import across_claim, summary
 from hpbench.analysis.comparison import Study, study_of
 from hpbench.analysis.curves import Part
+from hpbench.analysis.evidence import evidence_table
 from hpbench.analysis.frames import load_frames
 from hpbench.analysis.html import Picture, Swatch
 from hpbench.analysis.importance import importance_table, space_table
@@ -68,6 +69,7 @@ def all_tables(study: Study) -> list[Table]:
         rank_table(study),
         pairs_table(study),
         running_time_table(study),
+        evidence_table(study),
         selection_table(study),
         time_table(frames),
         status_table(frames),

@@ -139,7 +139,7 @@ def compare_studies(first: Frames, second: Frames, names: tuple[str, str]) -> Be
         for strategy in strategies:
             sides = tuple(_final(study, task, strategy) for study in (a, b))
             if all(len(side[0]) for side in sides):
-                found.append(_change(first, task, strategy, sides, paired=task not in unpaired))
+                found.append(_change((first, second), task, strategy, sides, paired=task not in unpaired))
     if not found:
         raise UsageError(
             "the studies share tasks and strategies, but none of them has a run that has ended in both. Let them "
@@ -209,17 +209,25 @@ def _matched(a: _Side, b: _Side) -> tuple[Array, Array]:
     return a[1][one], b[1][other]
 
 
-def _change(frames: Frames, task: str, strategy: str, sides: tuple[_Side, ...], *, paired: bool) -> Change:
-    """Return the comparison of one cell, its p-value not yet adjusted."""
+def _change(
+    studies: tuple[Frames, Frames], task: str, strategy: str, sides: tuple[_Side, ...], *, paired: bool
+) -> Change:
+    """Return the comparison of one cell, its p-value not yet adjusted.
+
+    The interval of each side is that of its study's own report, as long as the same runs have ended.
+    """
     a, b = _matched(*sides) if paired else (sides[0][1], sides[1][1])
-    stream = bootstrap_stream(int(frames.info.suite["root_seed"])).child(task, strategy)
+    streams = [
+        bootstrap_stream(int(frames.info.suite["root_seed"])).child(task, strategy) for frames in studies
+    ]
     good = [side[np.isfinite(side)] for side in (a, b)]
     means = [
-        mean_interval(side, rng=stream.child(name).generator()) for side, name in zip(good, "ab", strict=True)
+        mean_interval(side, rng=stream.child("test").generator())
+        for side, stream in zip(good, streams, strict=True)
     ]
     known = np.isfinite(a) & np.isfinite(b) if paired else np.zeros(0, dtype=bool)
     if paired:
-        rise = mean_interval(b[known] - a[known], rng=stream.child("rise").generator())
+        rise = mean_interval(b[known] - a[known], rng=streams[0].child("rise").generator())
     else:
         rise = welch_interval(*good)
     shown_a, shown_b = _finite(a, b)

@@ -44,12 +44,12 @@ def doctor(*, as_json: bool, plugins: tuple[Path, ...]) -> int:
     from dataclasses import asdict
 
     from hpbench.doctor import facts, self_test
-    from hpbench.doctor.checks import names_of_checks
+    from hpbench.doctor.checks import plan_checks
     from hpbench.errors import ExitCode
 
     found = facts(workers=options.resolve_workers(None, threads=1))
     there = [entry["name"] for entry in found["strategies"] if entry["missing"] is None]
-    answers = self_test(names_of_checks(there), plugins=plugins)
+    answers = self_test(plan_checks(there), plugins=plugins)
     checks = list(answers if as_json else _shown(found, answers))
     failed = [check.name for check in checks if check.state == "failed"]
     if as_json:

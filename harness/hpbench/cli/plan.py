@@ -78,6 +78,9 @@ def content_of(
         "validation": suite.validation.model_dump(exclude_none=True),
         "trainings_per_trial": plan.trainings,
         "final": None if suite.final is None else suite.final.model_dump(),
+        "retrained_runs": sum(suite.task(run.task).function is None for run in plan.runs)
+        if suite.final
+        else 0,
         "cells": list(cells.values()),
         "refused": [
             {"task": item.task, "strategy": item.strategy, "reason": item.reason} for item in plan.refused
@@ -148,9 +151,10 @@ def _final_lines(content: dict[str, Any]) -> list[str]:
     """Return what is done with the incumbents, if anything is."""
     if content["final"] is None:
         return []
-    times = content["final"]["retrain"]
+    times, runs = content["final"]["retrain"], content["retrained_runs"]
     text = f"Final: the incumbent of each run is retrained under {times} fresh seeds on training and validation part"
-    return [f"{text}, {times * content['runs']} trainings in all."]
+    functions = "; functions are not" if runs < content["runs"] else ""
+    return [f"{text}{functions}, {times * runs} trainings in all."]
 
 
 def _task_lines(content: dict[str, Any]) -> list[str]:

@@ -1,4 +1,7 @@
-"""The self-test: probes that run in a process of their own, so that no crash of theirs is one of ours.
+"""The self-test: probes that run in processes of their own, so that no crash of theirs is one of ours.
+
+Nearly all of its time goes into importing libraries, because one that is installed may yet be broken. So two
+processes share the probes and run side by side, one for what needs torch, one for everything else.
 
 Each probe's answer is a line of JSON. A process that dies (a library that raises at import, machine
 code that the processor does not know) has failed the probe that it was at; the next process goes on
@@ -17,16 +20,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Self
 
 from hpbench.environment import worker_environment
+from hpbench.strategies import REGISTRY
 
-__all__ = ["Check", "names_of_checks", "self_test"]
+__all__ = ["Check", "plan_checks", "self_test"]
 
 _LIMIT_SECONDS = 120.0
 """How long one process may take: compiling on a slow machine included."""
 
 _MACHINE = ("cache", "store", "torch", "reference", "compiled", "cuda")
+
+_LOADING_TORCH = frozenset({"botorch"})
+"""Extras whose library imports torch."""
 
 
 @dataclass(frozen=True)
@@ -48,73 +55,94 @@ class Check:
     found: dict[str, Any] = field(default_factory=dict)
 
 
-def names_of_checks(strategies: Sequence[str]) -> list[str]:
-    """Return all probes in order: the machine's, then one for each of ``strategies``."""
-    return [*_MACHINE, *(f"strategy:{name}" for name in strategies)]
+def plan_checks(strategies: Sequence[str]) -> list[list[str]]:
+    """Return all probes, a list for each process: the machine's, and one for each of ``strategies``."""
+    with_torch: list[str] = []
+    without: list[str] = []
+    for name in strategies:
+        extra = REGISTRY.extra_of(name)
+        shares = extra is not None and extra.name in _LOADING_TORCH
+        (with_torch if shares else without).append(f"strategy:{name}")
+    return [[*_MACHINE, *with_torch], without]
 
 
 def self_test(
-    names: Sequence[str], *, plugins: Sequence[Path] = (), limit_seconds: float = _LIMIT_SECONDS
+    planned: Sequence[Sequence[str]], *, plugins: Sequence[Path] = (), limit_seconds: float = _LIMIT_SECONDS
 ) -> Iterator[Check]:
-    """Yield the outcome of every probe, in order, as soon as it is known.
+    """Yield the outcome of every probe in the order of the lists, as soon as it is known.
 
     Args:
-        names: as ``names_of_checks`` gives them.
+        planned: names of probes, as ``plan_checks`` gives them; the lists run side by side.
         plugins: files to run first, as a worker does.
-        limit_seconds: of one process; a probe that takes longer has failed.
+        limit_seconds: of one process; the probe that it is at when they are over has failed.
     """
-    left = list(names)
-    while left:
-        for check in _asked(tuple(left), plugins, limit_seconds):
-            left.remove(check.name)
-            yield check
+    with contextlib.ExitStack() as stack:
+
+        def started(names: Sequence[str]) -> _Process:
+            return stack.enter_context(_Process(names, plugins, limit_seconds))
+
+        begun = [(list(names), started(names)) for names in planned if names]
+        for left, process in begun:
+            at_work = process
+            while left:
+                for check in at_work.answers():
+                    left.remove(check.name)
+                    yield check
+                if left:  # it has died
+                    at_work = started(left)
 
 
-def _asked(names: Sequence[str], plugins: Sequence[Path], limit_seconds: float) -> Iterator[Check]:
-    """Yield the outcomes of one process: of all probes, or up to the one that ended it."""
-    command = [sys.executable, "-c", "from hpbench.doctor.probes import main; main()"]
-    wanted = json.dumps({"names": list(names), "plugins": [str(path) for path in plugins]})
-    answered = 0
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+class _Process:
+    """A process that goes through probes from its making on; left before its end, it is killed.
+
+    Args:
+        names: of the probes.
+        plugins: files that it runs first.
+        limit_seconds: after which it is killed.
+    """
+
+    def __init__(self, names: Sequence[str], plugins: Sequence[Path], limit_seconds: float) -> None:
+        self._names, self._limit_seconds = tuple(names), limit_seconds
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by __exit__
+        command = [sys.executable, "-c", "from hpbench.doctor.probes import main; main()"]
         with worker_environment(1):
-            process = subprocess.Popen(  # noqa: S603 - our own text
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            self._process = subprocess.Popen(  # noqa: S603 - our own text
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
             )
-        timer = Timer(limit_seconds, process.kill)
-        timer.start()
-        try:
-            with process, _killed_on_error(process):
-                for line in _exchanged(process, wanted):
-                    answered += 1
-                    yield Check(**json.loads(line))
-        finally:
-            overdue = not timer.is_alive()
-            timer.cancel()
-        if answered < len(names):
-            late = f"it did not end within {limit_seconds:g} s" if overdue else None
-            yield Check(names[answered], "failed", late or _reason(process.returncode, errors))
+        self._timer = Timer(limit_seconds, self._process.kill)
+        self._timer.start()
+        wanted = json.dumps({"names": self._names, "plugins": [str(path) for path in plugins]})
+        _write(self._process.stdin, wanted)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._timer.cancel()
+        self._process.kill()
+        with self._process, self._errors:
+            pass  # closes the pipes and waits
+
+    def answers(self) -> Iterator[Check]:
+        """Yield the outcomes of all probes, or up to the one that ended the process."""
+        answered = 0
+        for line in self._process.stdout or ():
+            answered += 1
+            yield Check(**json.loads(line))
+        self._process.wait()
+        overdue = not self._timer.is_alive()
+        if answered < len(self._names):
+            late = f"it did not end within {self._limit_seconds:g} s" if overdue else None
+            reason = late or _reason(self._process.returncode, self._errors)
+            yield Check(self._names[answered], "failed", reason)
 
 
-@contextlib.contextmanager
-def _killed_on_error(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kill the process if nobody waits for its answers any more."""
-    try:
-        yield
-    except BaseException:
-        process.kill()
-        raise
-
-
-def _exchanged(process: subprocess.Popen[str], wanted: str) -> Iterator[str]:
-    """Tell the process what is wanted and yield its lines."""
-    if process.stdin is None or process.stdout is None:
-        return
-    try:
-        process.stdin.write(wanted)
-        process.stdin.close()
-    except BrokenPipeError:  # it died before it could listen: its status says how
-        return
-    yield from process.stdout
+def _write(pipe: IO[str] | None, text: str) -> None:
+    """Write all that a process is told."""
+    assert pipe is not None, "it was started with a pipe"  # noqa: S101 - our own invariant
+    # one that died before it could listen says by its status how
+    with contextlib.suppress(BrokenPipeError), pipe:
+        pipe.write(text)
 
 
 def _reason(status: int, errors: IO[str]) -> str:

@@ -11,7 +11,7 @@ from hpbench.environment import THREAD_VARIABLES, describe, find_compiler, libra
 from hpbench.errors import MissingExtraError, UsageError
 from hpbench.files import cache_folder
 from hpbench.registry import Extra
-from hpbench.schema import sqlite_version
+from hpbench.store import sqlite_version
 from hpbench.strategies import LEFT_OUT, REGISTRY
 
 __all__ = ["facts"]

@@ -24,8 +24,9 @@ from hpbench.errors import HpbenchError, UsageError
 from hpbench.files import cache_folder
 from hpbench.plugins import load_plugins
 from hpbench.space import SearchSpace
-from hpbench.store import Store, StudyInfo
+from hpbench.store import Store
 from hpbench.strategies.factory import create, describe_options
+from hpbench.study import StudyInfo
 from hpbench.tasks import networks
 from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.factory import build_task
@@ -186,7 +187,7 @@ def _trained() -> list[Evaluation]:
 
 def _train(*, trainer: str = "reference", compiled: bool = False, device: str = "cpu") -> list[Evaluation]:
     """Return what training a few trials gave, times aside."""
-    spec = TaskSpec("doctor", "iris", "mlp", _EPOCHS, _space(), compiled=compiled, device=device)
+    spec = TaskSpec("doctor", "moons", "mlp", _EPOCHS, _space(), compiled=compiled, device=device)
     task = build_task(replace(spec, trainer="cohort") if trainer == "cohort" else spec)
     rng = np.random.default_rng(0)
     configs = [task.space.default_config(), *(task.space.sample(rng) for _ in range(_TRIALS - 1))]

@@ -8,79 +8,28 @@ neighbours are trained again, and their results are the same because company cha
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import perf_counter
 
-from hpbench.environment import worker_environment
 from hpbench.errors import HpbenchError
+from hpbench.executors.process import Progress, WorkerProcess, progress_of
 from hpbench.executors.recovery import (
     ClockProgress,
     Death,
     Event,
     Incident,
-    RetrainProgress,
     ShardProgress,
     blame,
     how_it_ended,
 )
-from hpbench.executors.worker import main
-from hpbench.jobs import (
-    Announced,
-    Announcement,
-    Calibrated,
-    Checked,
-    Done,
-    Ended,
-    Finished,
-    Hello,
-    Job,
-    Message,
-    Ready,
-    Retrained,
-    RetrainJob,
-    ShardJob,
-    Uncalibrated,
-    Unchecked,
-    Working,
-)
-from hpbench.trial import RunKey
+from hpbench.jobs import Job, Message
 
 __all__ = ["LocalExecutor"]
 
 _GRACE_SECONDS = 1.5
-
-
-_Progress = ShardProgress | ClockProgress | RetrainProgress
-
-
-def _progress(job: Job) -> _Progress:
-    """Return a job of which nothing is done yet."""
-    if isinstance(job, ShardJob):
-        return ShardProgress(job)
-    return RetrainProgress(job) if isinstance(job, RetrainJob) else ClockProgress(job)
-
-
-@dataclass
-class _Worker:
-    """A process and what it is doing, as far as it has said."""
-
-    process: BaseProcess
-    pipe: Connection[Job | None, Message]
-    lifeline: Connection[None, None]
-    greeted: bool = False
-    shard: _Progress | None = None
-    announced: tuple[Announcement, ...] = ()
-    since: float = 0.0
-    working: RunKey | None = None
-    timed_out: bool = False
-    kill_at: float | None = None
 
 
 class LocalExecutor:
@@ -105,14 +54,13 @@ class LocalExecutor:
         plugins: Sequence[Path] = (),
         trial_seconds: float | None = None,
     ) -> None:
-        self._context = multiprocessing.get_context("spawn")
-        self._waiting: deque[_Progress] = deque()
+        self._waiting: deque[Progress] = deque()
         self._size = workers
         self._threads = threads
         self._factory = factory
         self._plugins = tuple(plugins)
         self._trial_seconds = trial_seconds
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._stop_at: float | None = None
         self.add(jobs, at_once=workers)
 
@@ -123,7 +71,7 @@ class LocalExecutor:
             jobs: in the order in which they are to start.
             at_once: jobs that may be in progress together from now on; 1: each has the machine to itself.
         """
-        self._waiting += [_progress(job) for job in jobs]
+        self._waiting += [progress_of(job) for job in jobs]
         self._size = at_once
 
     @property
@@ -149,7 +97,7 @@ class LocalExecutor:
         found: list[Event] = []
         for worker in list(self._workers):
             dead = not worker.process.is_alive()
-            found += self._drain(worker)
+            found += worker.heard()
             if dead:
                 found += self._bury(worker)
             else:
@@ -160,7 +108,7 @@ class LocalExecutor:
         """Give out no more work and ask workers to stop after the current round; then end them by force."""
         self._stop_at = perf_counter() + within_seconds
         for worker in self._workers:
-            _send(worker, None)
+            worker.send(None)
 
     def close(self) -> None:
         """End every process, at once."""
@@ -168,9 +116,7 @@ class LocalExecutor:
             worker.lifeline.close()
             worker.process.kill()
         for worker in self._workers:
-            worker.process.join()
-            worker.process.close()
-            worker.pipe.close()
+            worker.close()
         self._workers.clear()
 
     # -- giving out work ---------------------------------------------------------------------------
@@ -180,35 +126,15 @@ class LocalExecutor:
         if self._stop_at is not None:
             return
         while len(self._workers) < self._size and len(self._workers) < len(self._waiting) + self._n_busy():
-            self._workers.append(self._start())
+            self._workers.append(WorkerProcess.start(self._factory, self._plugins, threads=self._threads))
         for worker in self._workers:
             free = self._n_busy() < self._size
             if free and worker.shard is None and worker.greeted and self._waiting:
                 worker.shard = self._waiting.popleft()
-                _send(worker, worker.shard.job)
+                worker.send(worker.shard.job)
 
     def _n_busy(self) -> int:
         return sum(worker.shard is not None for worker in self._workers)
-
-    def _start(self) -> _Worker:
-        """Return a new process, its libraries' threads set before it imports them.
-
-        SIGINT stays blocked in it from the first instruction on, so that Ctrl-C is the parent's alone.
-        """
-        here, there = self._context.Pipe()
-        hold, watch = self._context.Pipe()
-        process = self._context.Process(
-            target=main, args=(there, watch, self._factory, self._plugins), name="hpbench-worker", daemon=True
-        )
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            with worker_environment(self._threads):
-                process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        there.close()
-        watch.close()
-        return _Worker(process, here, hold)
 
     # -- listening ---------------------------------------------------------------------------------
 
@@ -223,51 +149,13 @@ class LocalExecutor:
         due = [time for time in times if time is not None]
         return max(0.0, min(due) - perf_counter()) if due else None
 
-    def _deadline(self, worker: _Worker) -> float | None:
-        """Return when the announced round must be over; None without a limit or a round."""
-        if self._trial_seconds is None or not worker.announced or worker.timed_out:
+    def _deadline(self, worker: WorkerProcess) -> float | None:
+        """Return when what trains now must be over; None without a limit, or if nothing trains."""
+        if self._trial_seconds is None or not worker.training or worker.timed_out:
             return None
-        return worker.since + self._trial_seconds * len(worker.announced)
+        return worker.since + self._trial_seconds * worker.training
 
-    def _drain(self, worker: _Worker) -> list[Event]:
-        """Return what the worker has sent."""
-        found: list[Event] = []
-        try:
-            while worker.pipe.poll():
-                found += self._heard(worker, worker.pipe.recv())
-        except (EOFError, OSError):
-            return found
-        return found
-
-    def _heard(self, worker: _Worker, message: Message) -> list[Event]:
-        """Note what a message says and return it if others want to know."""
-        shard = worker.shard
-        match message:
-            case Hello():
-                worker.greeted = True
-            case Ready():
-                return [message]
-            case Working():
-                worker.working = message.run
-            case Announced():
-                worker.announced, worker.since, worker.timed_out = message.trials, perf_counter(), False
-            case Done():
-                worker.shard, worker.working = None, None
-            case Finished() if isinstance(shard, ShardProgress):
-                worker.announced = ()
-                shard.note(message.records)
-                return [message]
-            case Ended() if isinstance(shard, ShardProgress):
-                shard.ended.add(message.run)
-                return [message]
-            case Calibrated() | Checked() | Retrained() if isinstance(shard, ClockProgress | RetrainProgress):
-                shard.note(message)
-                return [message]
-            case Uncalibrated() | Unchecked():
-                return [message]
-        return []
-
-    def _watch_clock(self, worker: _Worker) -> None:
+    def _watch_clock(self, worker: WorkerProcess) -> None:
         """End a worker that outlives its trial's limit, or the time that a stop leaves."""
         now = perf_counter()
         deadline = self._deadline(worker)
@@ -283,14 +171,10 @@ class LocalExecutor:
 
     # -- deaths ------------------------------------------------------------------------------------
 
-    def _bury(self, worker: _Worker) -> list[Event]:
+    def _bury(self, worker: WorkerProcess) -> list[Event]:
         """Remove a dead worker and hand what it had to the next one."""
         self._workers.remove(worker)
-        worker.process.join()
-        how = how_it_ended(worker.process.exitcode)
-        worker.process.close()
-        worker.pipe.close()
-        worker.lifeline.close()
+        how = how_it_ended(worker.close())
         if self._stop_at is not None:
             return []
         if not worker.greeted:
@@ -300,22 +184,14 @@ class LocalExecutor:
         shard = worker.shard
         if shard is None:
             return [Incident(f"an idle worker was {how}")]
+        outlived = self._trial_seconds if worker.timed_out else None
         if not isinstance(shard, ShardProgress):
-            found, again = shard.died(how)
+            found, again = shard.died(how) if isinstance(shard, ClockProgress) else shard.died(how, outlived)
             if again:
                 self._waiting.appendleft(shard)
             return found
-        outlived = self._trial_seconds if worker.timed_out else None
         seconds = perf_counter() - worker.since
         found = blame(shard, Death(how, worker.announced, worker.working, seconds, outlived))
         if shard.job.runs:
             self._waiting.appendleft(shard)
         return found
-
-
-def _send(worker: _Worker, job: Job | None) -> None:
-    """Send to a worker; one that is dead is noticed by its sentinel."""
-    try:
-        worker.pipe.send(job)
-    except (BrokenPipeError, ConnectionResetError):
-        return

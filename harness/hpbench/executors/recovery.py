@@ -103,7 +103,7 @@ class ClockProgress:
     job: ClockJob
     deaths: int = 0
 
-    def note(self, message: Calibrated | Checked | Retrained) -> None:
+    def note(self, message: Calibrated | Checked) -> None:
         """Take results; ``job`` is what is left."""
         self.deaths = 0
         if isinstance(message, Calibrated) and isinstance(self.job, CalibrationJob):
@@ -138,11 +138,10 @@ class RetrainProgress:
     job: RetrainJob
     deaths: int = 0
 
-    def note(self, message: Calibrated | Checked | Retrained) -> None:
+    def note(self, message: Retrained) -> None:
         """Take results; ``job`` is what is left."""
         self.deaths = 0
-        items = message.items if isinstance(message, Retrained) else ()
-        done = {(item.run, item.number) for item in items}
+        done = {(item.run, item.number) for item in message.items}
         pairs = zip(self.job.requests, self.job.trials, strict=True)
         left = [(request, trial) for request, trial in pairs if (request.run, request.number) not in done]
         self.job = replace(
@@ -151,34 +150,38 @@ class RetrainProgress:
             trials=tuple(trial for _, trial in left),
         )
 
-    def died(self, how: str) -> tuple[list[Event], bool]:
+    def died(self, how: str, outlived: float | None) -> tuple[list[Event], bool]:
         """Return what to report of a process's death, and whether the job is to be tried again.
 
-        What is left is tried one at a time; the one that kills a process again is recorded as killed.
+        What is left is tried one at a time. The one that then outlives its limit is recorded as timed
+        out, the one that kills a process again as killed.
+
+        Args:
+            how: the exit status in words.
+            outlived: the time limit in seconds, if the process was ended for it.
         """
         self.deaths += 1
         first = self.job.requests[0] if self.job.requests else None
         if first is None:
             return [Incident(f"a worker was {how} after retraining")], False
         place = f"retraining {first.number} of the incumbent of {first.run}"
+        if outlived is not None and self.job.at_once == 1:
+            text = f"{place} outlived {outlived:g} s and was ended"
+            return self._recorded(text, Status.TIMEOUT, _no_result(outlived))
         if self.deaths == 1:
             self.job = replace(self.job, at_once=1)
-            return [
-                Incident(f"a worker was {how} at {place} or soon after it; trying again, one at a time")
-            ], True
-        item = Retraining(
-            first.run,
-            first.number,
-            self.job.trials[0],
-            first.epochs,
-            Status.KILLED,
-            message=f"the process was {how}",
-        )
-        message = Retrained((item,))
-        self.note(message)
-        return [Incident(f"a worker was {how} again in {place}; it is recorded as killed"), message], bool(
-            self.job.requests
-        )
+            text = f"a worker was {how} at {place} or soon after it; trying again, one at a time"
+            return [Incident(text)], True
+        text = f"a worker was {how} again in {place}; it is recorded as killed"
+        return self._recorded(text, Status.KILLED, f"the process was {how}")
+
+    def _recorded(self, incident: str, status: Status, message: str) -> tuple[list[Event], bool]:
+        """Return, and note, how the first retraining ended, and whether any are left."""
+        first, trial = self.job.requests[0], self.job.trials[0]
+        item = Retraining(first.run, first.number, trial, first.epochs, status, message=message)
+        found = Retrained((item,))
+        self.note(found)
+        return [Incident(incident), found], bool(self.job.requests)
 
 
 @dataclass(frozen=True)
@@ -231,8 +234,7 @@ def _in_training(shard: ShardProgress, death: Death) -> tuple[list[Event], dict[
     place = f"trial {suspect.number} of {suspect.run}"
     if not others and death.outlived is not None:
         limit = death.outlived
-        message = f"no result within {limit:g} s, the suite's limits.trial_seconds"
-        found = _recorded(shard, suspect, Status.TIMEOUT, limit, message)
+        found = _recorded(shard, suspect, Status.TIMEOUT, limit, _no_result(limit))
         return [Incident(f"{place} outlived {limit:g} s and was ended"), found], {}
     if not others and _was_alone(shard.job, suspect):
         message = f"the process was {death.how}"
@@ -270,6 +272,11 @@ def _failed(shard: ShardProgress, runs: Sequence[RunKey], message: str) -> list[
     shard.deaths = 0
     shard.ended.update(runs)
     return [Ended(run, RunState.FAILED, message) for run in runs]
+
+
+def _no_result(limit: float) -> str:
+    """Return what a trial's record says that was ended for its time limit, in seconds."""
+    return f"no result within {limit:g} s, the suite's limits.trial_seconds"
 
 
 def how_it_ended(exit_code: int | None) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 from hpbench.space import SearchSpace
 from hpbench.trial import Proposal, Trial
 
-__all__ = ["Capability", "Strategy"]
+__all__ = ["Capability", "Given", "Strategy"]
 
 
 class Capability(StrEnum):
@@ -25,6 +25,17 @@ class Capability(StrEnum):
     PARALLEL = "parallel"
     RESUMES = "resumes"
     NON_ADAPTIVE = "non_adaptive"
+
+
+class Given(TypedDict):
+    """What the runner gives every strategy; ``Strategy`` says what it is.
+
+    A constructor that only hands it on takes ``**given: Unpack[Given]`` beside its options.
+    """
+
+    full_epochs: int
+    seed: int
+    budget_trials: int | None
 
 
 class Strategy(ABC):
@@ -48,6 +59,12 @@ class Strategy(ABC):
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     library: ClassVar[str | None] = None
     """The distribution whose version decides the proposals; None if the code is our own."""
+
+    typical_ask_seconds: ClassVar[float] = 0.0
+    """What one ask and its tell take: the mean of 50 trials on one core, for the estimates of a plan.
+
+    Rough: fitting a model takes longer the more trials and hyperparameters there are.
+    """
 
     def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
         self.space = space

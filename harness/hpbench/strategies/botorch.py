@@ -58,6 +58,7 @@ class LogExpectedImprovementStrategy(Strategy):
 
     library: ClassVar[str | None] = "botorch"
     name: ClassVar[str] = "botorch-logei"
+    typical_ask_seconds: ClassVar[float] = 5.0
 
     def __init__(
         self,

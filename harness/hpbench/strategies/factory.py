@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from hpbench.errors import UsageError, unknown_name
 from hpbench.space import SearchSpace
 from hpbench.strategies import REGISTRY
-from hpbench.strategies.base import Strategy
+from hpbench.strategies.base import Given, Strategy
 
 __all__ = ["Option", "check_options", "create", "describe_options", "resolved_options"]
 
-_GIVEN = frozenset({"self", "space", "full_epochs", "seed", "budget_trials"})
+_GIVEN = frozenset({"self", "space", *Given.__annotations__})
 """What the runner hands to every strategy; everything else in a signature is an option."""
 
 Options = typing.Mapping[str, Any]
@@ -67,9 +67,8 @@ def check_options(name: str, options: Options) -> None:
     """
     described = describe_options(name)
     known = {option.name for option in described}
-    open_ended = _takes_anything(REGISTRY.get(name))
     for key, value in options.items():
-        if key not in known and not open_ended:
+        if key not in known and not _takes_anything(REGISTRY.get(name)):
             raise unknown_name(f"option of strategy {name!r}:", key, known)
         _check_json(name, key, value)
     for option in described:
@@ -108,8 +107,27 @@ def _signature(kind: type[Kind]) -> list[inspect.Parameter]:
 
 
 def _takes_anything(kind: type[Kind]) -> bool:
-    """Return whether the constructor has a ``**options`` that takes any name."""
-    return any(item.kind is inspect.Parameter.VAR_KEYWORD for item in _signature(kind))
+    """Return whether the constructor has a ``**options`` that takes any name, and not just ``Given``."""
+    return any(
+        item.kind is inspect.Parameter.VAR_KEYWORD and _hints(kind).get(item.name) != typing.Unpack[Given]
+        for item in _signature(kind)
+    )
+
+
+def _hints(kind: type[Kind]) -> dict[str, Any]:
+    """Return the annotations of the constructor, resolved.
+
+    Raises:
+        UsageError: one names what is not there at run time.
+    """
+    try:
+        return typing.get_type_hints(kind.__init__)
+    except NameError as error:
+        message = (
+            f"the annotations of strategy {kind.__module__}.{kind.__qualname__} must be resolvable "
+            f"when options are checked, but {error}; import what they name outside `if TYPE_CHECKING`."
+        )
+        raise UsageError(message) from error
 
 
 def _type_text(annotation: Any) -> str:
@@ -134,15 +152,7 @@ def _check_types(name: str, options: Options) -> None:
         return
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - listing strategies does without
 
-    kind = REGISTRY.get(name)
-    try:
-        hints = typing.get_type_hints(kind.__init__)
-    except NameError as error:
-        message = (
-            f"the annotations of strategy {name!r} ({kind.__module__}.{kind.__qualname__}) must be resolvable "
-            f"when options are checked, but {error}; import what they name outside `if TYPE_CHECKING`."
-        )
-        raise UsageError(message) from error
+    hints = _hints(REGISTRY.get(name))
     texts = {option.name: option.type for option in describe_options(name)}
     for key, value in options.items():
         try:

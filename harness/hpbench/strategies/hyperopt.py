@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Unpack, final
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from hpbench.strategies.adapting import (
     conditions_on_choices,
     searched,
 )
-from hpbench.strategies.base import Capability, Strategy
+from hpbench.strategies.base import Capability, Given, Strategy
 from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial, Value
 
@@ -75,16 +75,14 @@ class HyperoptStrategy(Strategy):
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         options: Mapping[str, Any],
+        **given: Unpack[Given],
     ) -> None:
-        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
+        super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
         self._searched = searched(space)
-        self._generators = PrivateGenerators(seed)
-        self._rstate = np.random.default_rng(seed)
+        self._generators = PrivateGenerators(self.seed)
+        self._rstate = np.random.default_rng(self.seed)
         self._suggest = import_module(f"hyperopt.{self._module}").suggest
         self._options = dict(options)
         check_known(self.name, "hyperopt", self._suggest, options)
@@ -141,31 +139,28 @@ class ParzenStrategy(HyperoptStrategy):
     """
 
     name: ClassVar[str] = "hyperopt-tpe"
+    typical_ask_seconds: ClassVar[float] = 0.01
     _module: ClassVar[str] = "tpe"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         prior_weight: float = 1.0,
         n_startup_jobs: int = 20,
         n_EI_candidates: int = 24,  # noqa: N803 - the library's name
         gamma: float = 0.25,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
             options={
                 "prior_weight": prior_weight,
                 "n_startup_jobs": n_startup_jobs,
                 "n_EI_candidates": n_EI_candidates,
                 "gamma": gamma,
             },
+            **given,
         )
 
 
@@ -179,14 +174,13 @@ class AdaptiveParzenStrategy(HyperoptStrategy):
     """
 
     name: ClassVar[str] = "hyperopt-atpe"
+    typical_ask_seconds: ClassVar[float] = 0.2
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     _module: ClassVar[str] = "atpe"
 
-    def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
-        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials, options={})
-        with PrivateGenerators(
-            0
-        ):  # importing it draws random numbers, and the library would at its first use
+    def __init__(self, space: SearchSpace, **given: Unpack[Given]) -> None:
+        super().__init__(space, options={}, **given)
+        with PrivateGenerators(0):  # importing it draws, and the library would import it at its first use
             import lightgbm  # noqa: F401, PLC0415 - slow to import, and listing does without
         self._failures = WorstSoFar()
 
@@ -207,24 +201,21 @@ class AnnealingStrategy(HyperoptStrategy):
     """
 
     name: ClassVar[str] = "hyperopt-anneal"
+    typical_ask_seconds: ClassVar[float] = 0.002
     _module: ClassVar[str] = "anneal"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         avg_best_idx: float = 2.0,
         shrink_coef: float = 0.1,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
             options={"avg_best_idx": avg_best_idx, "shrink_coef": shrink_coef},
+            **given,
         )
 
 
@@ -233,13 +224,14 @@ class RandomDrawsStrategy(HyperoptStrategy):
     """Random search of Hyperopt."""
 
     name: ClassVar[str] = "hyperopt-random"
+    typical_ask_seconds: ClassVar[float] = 0.002
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.CONDITIONAL, Capability.PARALLEL, Capability.NON_ADAPTIVE}
     )
     _module: ClassVar[str] = "rand"
 
-    def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
-        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials, options={})
+    def __init__(self, space: SearchSpace, **given: Unpack[Given]) -> None:
+        super().__init__(space, options={}, **given)
 
 
 def _never_called(point: Any) -> float:

@@ -8,14 +8,14 @@ References:
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Unpack, final
 
 import numpy as np
 
 from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
 from hpbench.strategies.adapting import check_searchable, completed, plain, searched
-from hpbench.strategies.base import Strategy
+from hpbench.strategies.base import Given, Strategy
 from hpbench.trial import Proposal, Trial, Value
 
 __all__ = ["MixedGeneticStrategy"]
@@ -49,18 +49,17 @@ class MixedGeneticStrategy(Strategy):
 
     library: ClassVar[str | None] = "pymoo"
     name: ClassVar[str] = "pymoo-ga"
+    typical_ask_seconds: ClassVar[float] = 0.0001
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         pop_size: int = 50,
         n_offsprings: int | None = None,
+        **given: Unpack[Given],
     ) -> None:
-        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
+        super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
         for option, value in (("pop_size", pop_size), ("n_offsprings", n_offsprings)):
             if value is not None and value < 1:

@@ -48,6 +48,7 @@ class VariantGeneratorStrategy(Strategy):
     )
     library: ClassVar[str | None] = "ray"
     name: ClassVar[str] = "ray-variant-generator"
+    typical_ask_seconds: ClassVar[float] = 0.0004
 
     def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
         super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, Unpack, final
 
 from hpbench.errors import UsageError, unknown_name
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
 from hpbench.strategies.adapting import check_searchable, completed, plain, searched
-from hpbench.strategies.base import Strategy
+from hpbench.strategies.base import Given, Strategy
 from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial, Value
 
@@ -84,9 +84,6 @@ class SkoptStrategy(Strategy):
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_initial_points: int = 10,
         initial_point_generator: Literal["random", "sobol", "halton", "hammersly", "lhs", "grid"] = "random",
         n_jobs: int = 1,
@@ -96,8 +93,9 @@ class SkoptStrategy(Strategy):
         acq_optimizer_kwargs: dict[str, int] | None = None,
         model_queue_size: int | None = None,
         avoid_duplicates: bool = True,
+        **given: Unpack[Given],
     ) -> None:
-        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
+        super().__init__(space, **given)
         self._free = searched(space)
         options = {
             "n_initial_points": n_initial_points,
@@ -185,6 +183,7 @@ class GaussianProcessStrategy(SkoptStrategy):
     """Bayesian optimisation with a Gaussian process, Matérn 5/2 kernel and estimated noise."""
 
     name: ClassVar[str] = "skopt-gp"
+    typical_ask_seconds: ClassVar[float] = 0.4
     _refused: ClassVar[Mapping[str, str]] = _REFUSED
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
@@ -199,14 +198,12 @@ class ExpectedImprovementStrategy(SkoptStrategy):
     """
 
     name: ClassVar[str] = "skopt-gp-ei"
+    typical_ask_seconds: ClassVar[float] = 0.2
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_initial_points: int = 10,
         initial_point_generator: Literal["random", "sobol", "halton", "hammersly", "lhs", "grid"] = "random",
         n_jobs: int = 1,
@@ -215,12 +212,10 @@ class ExpectedImprovementStrategy(SkoptStrategy):
         acq_optimizer_kwargs: dict[str, int] | None = None,
         model_queue_size: int | None = None,
         avoid_duplicates: bool = True,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
             n_initial_points=n_initial_points,
             initial_point_generator=initial_point_generator,
             n_jobs=n_jobs,
@@ -230,6 +225,7 @@ class ExpectedImprovementStrategy(SkoptStrategy):
             acq_optimizer_kwargs=acq_optimizer_kwargs,
             model_queue_size=model_queue_size,
             avoid_duplicates=avoid_duplicates,
+            **given,
         )
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
@@ -241,6 +237,7 @@ class ForestStrategy(SkoptStrategy):
     """Bayesian optimisation with extremely randomised trees, the library's default forest."""
 
     name: ClassVar[str] = "skopt-forest"
+    typical_ask_seconds: ClassVar[float] = 0.5
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
         return "ET"
@@ -251,6 +248,7 @@ class RandomForestStrategy(SkoptStrategy):
     """Bayesian optimisation with a random forest: trees of resampled trials."""
 
     name: ClassVar[str] = "skopt-random-forest"
+    typical_ask_seconds: ClassVar[float] = 0.4
 
     def _surrogate(self, n_jobs: int) -> Any:  # noqa: ARG002 - the library passes it on itself
         return "RF"
@@ -261,6 +259,7 @@ class BoostedTreesStrategy(SkoptStrategy):
     """Bayesian optimisation with boosted trees for three quantiles (see ``quantile_trees``)."""
 
     name: ClassVar[str] = "skopt-gbrt"
+    typical_ask_seconds: ClassVar[float] = 0.2
 
     def _surrogate(self, n_jobs: int) -> Any:
         from hpbench.strategies.quantile_trees import quantile_trees  # noqa: PLC0415 - imports skopt

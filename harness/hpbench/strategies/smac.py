@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from abc import abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Unpack, final
 
 from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
-from hpbench.strategies.adapting import check_searchable, completed, plain, searched, single
-from hpbench.strategies.base import Capability, Strategy
+from hpbench.strategies.adapting import WorstSoFar, check_searchable, completed, plain, searched, single
+from hpbench.strategies.base import Capability, Given, Strategy
 from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial
 
@@ -25,6 +26,16 @@ __all__ = ["BlackBoxStrategy", "ForestStrategy", "SmacStrategy"]
 
 _USUAL_TRIALS = 100
 """``n_trials`` of a scenario that does not say; it bounds the initial design."""
+
+_PARTS = {
+    "initial_design": ("n_configs", "n_configs_per_hyperparameter", "max_ratio"),
+    "random_design": ("probability",),
+    "acquisition_function": ("xi",),
+    "acquisition_maximizer": ("challengers", "local_search_iterations"),
+    "config_selector": ("retrain_after", "retries"),
+    "model": ("n_trees",),
+}
+"""Component of a facade → the options that it is made with."""
 
 
 class SmacStrategy(Strategy):
@@ -39,6 +50,9 @@ class SmacStrategy(Strategy):
     100 where only seconds limit it. SMAC's files go to a temporary folder that is gone when the strategy
     has been built.
 
+    The starting points of its local searches are kept in order, because SMAC puts them into a set, whose order
+    differs from process to process.
+
     A failed trial is told as crashed. SMAC trains its model on crashed trials too, and its default cost
     for them is infinite, which no model can be trained on: they are told the worst objective that any
     trial of the run has reached so far, 1 until one has succeeded.
@@ -48,6 +62,7 @@ class SmacStrategy(Strategy):
         full_epochs: the full fidelity.
         seed: of the scenario.
         budget_trials: ``n_trials`` of the scenario.
+        options: what the components are made with; of both facades these:
         n_configs: size of the initial Sobol design; None: by the number of hyperparameters.
         n_configs_per_hyperparameter: initial configurations a hyperparameter.
         max_ratio: the initial design takes at most this share of the budget.
@@ -65,60 +80,31 @@ class SmacStrategy(Strategy):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CONDITIONAL, Capability.PARALLEL})
     library: ClassVar[str | None] = "smac"
     name: ClassVar[str]
+    _kind: ClassVar[str]
+    """The facade class in ``smac``."""
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
-        n_configs: int | None,
-        n_configs_per_hyperparameter: int,
-        max_ratio: float,
-        probability: float,
-        xi: float,
-        challengers: int,
-        local_search_iterations: int,
-        retrain_after: int,
-        retries: int,
-        model: dict[str, Any],
-    ) -> None:
-        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
+    def __init__(self, space: SearchSpace, *, options: Mapping[str, Any], **given: Unpack[Given]) -> None:
+        super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
-        if not 0.0 <= probability <= 1.0:
+        if not 0.0 <= options["probability"] <= 1.0:
             raise UsageError(
-                f"`0 <= probability <= 1` must hold for strategy {self.name!r}, got probability = {probability!r}."
+                f"`0 <= probability <= 1` must hold for strategy {self.name!r}, "
+                f"got probability = {options['probability']!r}."
             )
         with PrivateGenerators(0):  # importing it draws random numbers
             import smac  # noqa: F401, PLC0415 - slow, and listing options does without
-        options: dict[str, dict[str, Any]] = {
-            "initial_design": {
-                "n_configs": n_configs,
-                "n_configs_per_hyperparameter": n_configs_per_hyperparameter,
-                "max_ratio": max_ratio,
-            },
-            "random_design": {"probability": probability},
-            "acquisition_function": {"xi": xi},
-            "acquisition_maximizer": {
-                "challengers": challengers,
-                "local_search_iterations": local_search_iterations,
-            },
-            "config_selector": {"retrain_after": retrain_after, "retries": retries},
-            "model": model,
-        }
         try:
             self._facade = self._built(options)
         except ValueError as error:
             raise UsageError(f"strategy {self.name!r}: SMAC refuses its options: {error}") from error
         self._asked: list[Any] = []
-        self._worst: float | None = None
+        self._failures = WorstSoFar()
 
     def ask(self) -> Proposal | None:
         """Return the configuration that SMAC suggests, in built-in types; None if it finds no new one."""
         from smac.main.exceptions import ConfigurationSpaceExhaustedException  # noqa: PLC0415 - slow to import
 
-        with warnings.catch_warnings():
+        with _in_order(), warnings.catch_warnings():
             # SMAC averages the times of a local search for its log, also where the search had no step
             warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
             warnings.filterwarnings("ignore", "invalid value encountered", RuntimeWarning, "numpy")
@@ -139,32 +125,20 @@ class SmacStrategy(Strategy):
         from smac.runhistory.dataclasses import TrialValue  # noqa: PLC0415 - slow to import
         from smac.runhistory.enumerations import StatusType  # noqa: PLC0415
 
-        failed = trial.objective is None
-        cost = self._cost(trial.objective)
-        status = StatusType.CRASHED if failed else StatusType.SUCCESS
+        cost = self._failures.counted(trial.objective)
+        status = StatusType.CRASHED if trial.objective is None else StatusType.SUCCESS
         self._facade.tell(self._asked[trial.number], TrialValue(cost=cost, status=status), save=False)
 
-    def _cost(self, objective: float | None) -> float:
-        """Return what SMAC is told for ``objective``."""
-        if objective is None:
-            return 1.0 if self._worst is None else self._worst
-        self._worst = objective if self._worst is None else max(self._worst, objective)
-        return float(objective)
-
-    @abstractmethod
-    def _kind(self) -> Any:
-        """Return the library's facade class."""
-
-    def _built(self, options: dict[str, dict[str, Any]]) -> Any:
+    def _built(self, options: Mapping[str, Any]) -> Any:
         """Return the facade with its components."""
-        from smac import Scenario  # noqa: PLC0415 - slow to import, and listing options does without
+        import smac  # noqa: PLC0415 - slow to import, and listing options does without
 
         # what SMAC logs is for people who run SMAC; without a handler Python prints it
         logging.getLogger("smac").addHandler(logging.NullHandler())
-        kind = self._kind()
+        kind = getattr(smac, self._kind)
         trials = _USUAL_TRIALS if self.budget_trials is None else self.budget_trials
         with tempfile.TemporaryDirectory(prefix="hpbench-smac-") as folder:
-            scenario = Scenario(
+            scenario = smac.Scenario(
                 _configspace(self.space, self.seed),
                 name="hpbench",
                 output_directory=Path(folder),
@@ -173,7 +147,10 @@ class SmacStrategy(Strategy):
                 seed=self.seed,
             )
             parts = {
-                part: getattr(kind, f"get_{part}")(scenario, **chosen) for part, chosen in options.items()
+                part: getattr(kind, f"get_{part}")(
+                    scenario, **{name: options[name] for name in names if name in options}
+                )
+                for part, names in _PARTS.items()
             }
             return kind(scenario, None, logging_level=False, overwrite=True, **parts)
 
@@ -187,14 +164,13 @@ class ForestStrategy(SmacStrategy):
     """
 
     name: ClassVar[str] = "smac-forest"
+    typical_ask_seconds: ClassVar[float] = 0.2
+    _kind: ClassVar[str] = "HyperparameterOptimizationFacade"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_configs: int | None = None,
         n_configs_per_hyperparameter: int = 10,
         max_ratio: float = 0.25,
@@ -205,28 +181,24 @@ class ForestStrategy(SmacStrategy):
         retrain_after: int = 8,
         retries: int = 16,
         n_trees: int = 10,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            n_configs=n_configs,
-            n_configs_per_hyperparameter=n_configs_per_hyperparameter,
-            max_ratio=max_ratio,
-            probability=probability,
-            xi=xi,
-            challengers=challengers,
-            local_search_iterations=local_search_iterations,
-            retrain_after=retrain_after,
-            retries=retries,
-            model={"n_trees": n_trees},
+            options={
+                "n_configs": n_configs,
+                "n_configs_per_hyperparameter": n_configs_per_hyperparameter,
+                "max_ratio": max_ratio,
+                "probability": probability,
+                "xi": xi,
+                "challengers": challengers,
+                "local_search_iterations": local_search_iterations,
+                "retrain_after": retrain_after,
+                "retries": retries,
+                "n_trees": n_trees,
+            },
+            **given,
         )
-
-    def _kind(self) -> Any:
-        from smac import HyperparameterOptimizationFacade  # noqa: PLC0415 - slow to import
-
-        return HyperparameterOptimizationFacade
 
 
 @final
@@ -234,14 +206,13 @@ class BlackBoxStrategy(SmacStrategy):
     """SMAC3's facade for black boxes: a Gaussian process, expected improvement."""
 
     name: ClassVar[str] = "smac-gp"
+    typical_ask_seconds: ClassVar[float] = 1.3
+    _kind: ClassVar[str] = "BlackBoxFacade"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_configs: int | None = None,
         n_configs_per_hyperparameter: int = 8,
         max_ratio: float = 0.25,
@@ -251,28 +222,44 @@ class BlackBoxStrategy(SmacStrategy):
         local_search_iterations: int = 10,
         retrain_after: int = 1,
         retries: int = 16,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            n_configs=n_configs,
-            n_configs_per_hyperparameter=n_configs_per_hyperparameter,
-            max_ratio=max_ratio,
-            probability=probability,
-            xi=xi,
-            challengers=challengers,
-            local_search_iterations=local_search_iterations,
-            retrain_after=retrain_after,
-            retries=retries,
-            model={},
+            options={
+                "n_configs": n_configs,
+                "n_configs_per_hyperparameter": n_configs_per_hyperparameter,
+                "max_ratio": max_ratio,
+                "probability": probability,
+                "xi": xi,
+                "challengers": challengers,
+                "local_search_iterations": local_search_iterations,
+                "retrain_after": retrain_after,
+                "retries": retries,
+            },
+            **given,
         )
 
-    def _kind(self) -> Any:
-        from smac import BlackBoxFacade  # noqa: PLC0415 - slow to import
 
-        return BlackBoxFacade
+@contextmanager
+def _in_order() -> Iterator[None]:
+    """Let SMAC's local searches keep their starting points in the order that SMAC documents.
+
+    It puts them into a set to drop what comes twice. That orders them by hashes of text, which differ from
+    process to process, and a run could not be repeated.
+    """
+    from smac.acquisition.maximizer import local_search  # noqa: PLC0415 - slow to import
+
+    local_search.set = _set_in_order
+    try:
+        yield
+    finally:
+        del local_search.set
+
+
+def _set_in_order(items: Iterable[Any] | None = None) -> Collection[Any]:
+    """Return what stands in for ``set``: without items it is one, else a collection that keeps their order."""
+    return set() if items is None else dict.fromkeys(items).keys()
 
 
 def _configspace(space: SearchSpace, seed: int) -> Any:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from hpbench.suite.models import Budget, Final, Limits, SuiteStrategy, SuiteTask, Validation
 from hpbench.suite.problems import Problem, SuiteError
 from hpbench.suite.reading import bundled_suites, load_suite, parse_suite
-from hpbench.suite.suite import Suite, space_of
+from hpbench.suite.spaces import space_of
+from hpbench.suite.suite import Suite
 
 __all__ = [
     "Budget",

@@ -14,7 +14,8 @@ from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.strategies.base import Capability
 from hpbench.strategies.factory import create
 from hpbench.suite.problems import Problem, SuiteError, join_path
-from hpbench.suite.suite import Suite, space_of
+from hpbench.suite.spaces import space_of
+from hpbench.suite.suite import Suite
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.datasets.images import shape_hint
 from hpbench.tasks.networks.checks import check_smoothing

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from hpbench.errors import UsageError, unknown_name
-from hpbench.overrides import apply_overrides
-from hpbench.space import SearchSpace
-from hpbench.strategies import REGISTRY as STRATEGIES
-from hpbench.strategies.factory import check_options
+from hpbench.errors import unknown_name
+from hpbench.suite.checks import problems_in
 from hpbench.suite.models import Budget, Final, Limits, Name, SuiteStrategy, SuiteTask, Table, Validation
 from hpbench.suite.plain import check_plain
-from hpbench.suite.problems import Problem, SuiteError, join_path, problems_of
-from hpbench.tasks import datasets, families, networks
+from hpbench.suite.problems import SuiteError, problems_of
+from hpbench.suite.spaces import space_of
+from hpbench.tasks import datasets
 from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.datasets import DataSpec
-from hpbench.tasks.families import TaskFamily
-from hpbench.tasks.networks import NetworkFamily
 from hpbench.trial import Objective, RunKey
 
-__all__ = ["Suite", "space_of"]
+__all__ = ["Suite"]
 
-_MOST_RUNS = 1_000_000
 _LARGEST_SEED = 2**63 - 1
 _USUAL_CLOCK = {"reference": "measured", "cohort": "modelled"}
 
@@ -120,11 +115,7 @@ class Suite(Table):
 
     @model_validator(mode="after")
     def _check_whole(self) -> Suite:
-        problems = [*_name_problems(self), *_size_problems(self)]
-        for index in range(len(self.tasks)):
-            problems += _task_problems(self, index)
-        for index, strategy in enumerate(self.strategies):
-            problems += _strategy_problems(strategy, index)
+        problems = list(problems_in(self))
         if problems:
             raise SuiteError(problems)
         return self
@@ -229,134 +220,3 @@ class Suite(Table):
             del content["clock"]
         folder = Path(self._folder) if self._folder else None
         return Suite.of({**content, **overrides}, folder=folder)
-
-
-def space_of(task: SuiteTask, *, where: str | None = None) -> SearchSpace:
-    """Return the search space of ``task``: what its family or function declares, as ``[tasks.space]`` changed it.
-
-    Args:
-        task: whose space.
-        where: the key path of the overrides, for messages.
-
-    Raises:
-        UsageError: the family or function is unknown, or an override is illegal.
-    """
-    family: NetworkFamily | TaskFamily = (
-        networks.REGISTRY.get(task.network) if task.function is None else families.REGISTRY.get(task.function)
-    )
-    path = f"{task.name}.space" if where is None else where
-    return apply_overrides(family.space, task.space, limits=family.limits, where=path)
-
-
-def _name_problems(suite: Suite) -> Iterator[Problem]:
-    """Yield names and labels that occur twice."""
-    for table in ("tasks", "strategies"):
-        yield from _repeated(table, "name", [item.name for item in getattr(suite, table)])
-    yield from _repeated("strategies", "label", [strategy.label for strategy in suite.strategies])
-
-
-def _repeated(table: str, key: str, values: Sequence[str]) -> Iterator[Problem]:
-    """Yield a problem for every value that an earlier entry has."""
-    for index, value in enumerate(values):
-        first = values.index(value)
-        if first < index:
-            yield Problem(
-                f"the {key} {value!r} belongs to {join_path(table, first)} already; set `{key}` in one of them",
-                join_path(table, index, key),
-            )
-
-
-def _size_problems(suite: Suite) -> Iterator[Problem]:
-    """Yield empty lists, and budgets, fractions and sizes that cannot work together."""
-    for table in ("tasks", "strategies"):
-        if not getattr(suite, table):
-            yield Problem(f"`{table}` must hold at least one table, got an empty list", table)
-    if suite.trainer == "cohort" and suite.clock == "measured":
-        yield Problem(
-            "`clock` must be 'modelled' where `trainer` is 'cohort', because trials that train together have no "
-            'seconds of their own to be measured; got "measured"',
-            "clock",
-        )
-    runs = len(suite.tasks) * len(suite.strategies) * suite.repetitions
-    if runs > _MOST_RUNS:
-        yield Problem(
-            f"tasks times strategies times repetitions must be at most {_MOST_RUNS} runs, got {runs}"
-        )
-    fraction = suite.validation.fraction
-    if fraction is not None and fraction + suite.test_fraction >= 1.0:
-        yield Problem(
-            "`validation.fraction` + `test_fraction` must be less than 1, so that something is left to train on, "
-            f"got {fraction!r} + {suite.test_fraction!r}",
-            "test_fraction",
-        )
-
-
-def _task_problems(suite: Suite, index: int) -> Iterator[Problem]:
-    """Yield what is wrong with one task."""
-    task = suite.tasks[index]
-    if task.function is None and not datasets.is_known(task.dataset):
-        yield Problem(str(datasets.unknown_data(task.dataset)), join_path("tasks", index, "dataset"))
-    trainings = suite.validation.trainings
-    if suite.budget.epochs is not None and suite.budget.epochs < task.epochs * trainings:
-        times = f" for each of {trainings} folds" if trainings > 1 else ""
-        yield Problem(
-            f"`epochs` must be at most the budget's {suite.budget.epochs} epochs, so that one trial can be "
-            f"trained, got {task.epochs}{times}",
-            join_path("tasks", index, "epochs"),
-        )
-    unknown = _kind_problem(suite, task, index)
-    if unknown is not None:
-        yield unknown
-        return
-    yield from _space_problems(task, index)
-
-
-def _kind_problem(suite: Suite, task: SuiteTask, index: int) -> Problem | None:
-    """Return that nobody knows the network or function, or that a function has no error to minimise."""
-    if task.function is None:
-        if task.network in networks.REGISTRY.names():
-            return None
-        error = unknown_name("network", task.network, networks.REGISTRY.names())
-        return Problem(str(error), join_path("tasks", index, "network"))
-    where = join_path("tasks", index, "function")
-    if task.function not in families.REGISTRY.names():
-        return Problem(str(unknown_name("function", task.function, families.REGISTRY.names())), where)
-    if suite.objective == "error" and not families.REGISTRY.get(task.function).counts:
-        return Problem(
-            f"`objective` must be 'loss' where a task is the function {task.function!r}, because its value is a loss "
-            'and no share of wrong examples; got "error"',
-            where,
-        )
-    return None
-
-
-def _space_problems(task: SuiteTask, index: int) -> Iterator[Problem]:
-    """Yield the first illegal override of each hyperparameter, or what makes them impossible together."""
-    path = join_path("tasks", index, "space")
-    alone = [task.model_copy(update={"space": {name: raw}}) for name, raw in task.space.items()]
-    found = [error for single in alone if (error := _space_error(single, path)) is not None]
-    together = None if found else _space_error(task, path)
-    for error in found if together is None else [together]:
-        yield Problem(error)
-
-
-def _space_error(task: SuiteTask, path: str) -> str | None:
-    """Return what is wrong with the overrides of ``task``, or None."""
-    try:
-        space_of(task, where=path)
-    except UsageError as error:
-        return str(error)
-    return None
-
-
-def _strategy_problems(strategy: SuiteStrategy, index: int) -> Iterator[Problem]:
-    """Yield what is wrong with one strategy: its name, or the names and types of its options."""
-    if strategy.use not in STRATEGIES.names():
-        error = unknown_name("strategy", strategy.use, STRATEGIES.names())
-        yield Problem(str(error), join_path("strategies", index, "use"))
-        return
-    for name, value in strategy.options.items():
-        try:
-            check_options(strategy.use, {name: value})
-        except UsageError as error:
-            yield Problem(str(error), join_path("strategies", index, "options", name))

@@ -1,119 +1,24 @@
-"""Adapters to Optuna: its samplers behind ``Study.ask`` and ``Study.tell``, each under its own defaults.
-
-References:
-    Akiba, Sano, Yanase, Ohta & Koyama (2019), KDD (the library).
-    Bergstra, Bardenet, Bengio & Kégl (2011), NeurIPS 24 (tree-structured Parzen estimators).
-    Falkner, Klein & Hutter (2018), ICML (their multivariate form).
-    Watanabe (2023), arXiv:2304.11127 (what the parts of the library's estimator do).
-    Ament, Daulton, Eriksson, Balandat & Bakshy (2023), NeurIPS 36 (logarithmic expected improvement).
-    Hansen (2016), arXiv:1604.00772 (CMA-ES).
-    Deb, Pratap, Agarwal & Meyarivan (2002), IEEE Transactions on Evolutionary Computation 6, 182-197 (NSGA-II).
-    Bergstra & Bengio (2012), JMLR 13, 281-305 (random and quasi-random search).
-"""
+"""The samplers of Optuna, each with its options."""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, Unpack, final
 
 from hpbench.errors import UsageError
-from hpbench.space import Categorical, Float, Parameter, SearchSpace
-from hpbench.strategies.adapting import check_known, check_searchable, plain, searched, single
-from hpbench.strategies.base import Capability, Strategy
-from hpbench.trial import Proposal, Trial, Value
+from hpbench.space import Categorical, Parameter, SearchSpace
+from hpbench.strategies.adapting import searched
+from hpbench.strategies.base import Capability, Given
+from hpbench.strategies.optuna.study import OptunaStrategy
 
 __all__ = [
     "CmaEsStrategy",
     "GaussianProcessStrategy",
     "IndependentParzenStrategy",
     "NondominatedSortingStrategy",
-    "OptunaStrategy",
     "ParzenStrategy",
     "QuasiMonteCarloStrategy",
     "RandomDrawsStrategy",
 ]
-
-
-class OptunaStrategy(Strategy):
-    """A sampler of Optuna in a study of its own, asked and told one trial at a time.
-
-    Hyperparameters are suggested in the order of the space, define-by-run, as the library is used:
-    reals and integers natively, on a logarithmic scale where the space is; ordered choices as their
-    place in the list, unordered ones as categories; what exists only under a condition is suggested
-    where the condition holds. A hyperparameter with a single value is not shown to the library.
-
-    A failed trial is told as ``TrialState.FAIL``: the library stores it and no sampler learns from it.
-
-    Args:
-        space: what is searched.
-        full_epochs: the full fidelity.
-        seed: of the sampler.
-        budget_trials: not used.
-        sampler: the class in ``optuna.samplers``.
-        options: what it is built with, beside the seed.
-
-    Raises:
-        UsageError: the space has nothing to search, or conditions that the sampler would leave to
-            chance, or the library refuses an option.
-    """
-
-    library: ClassVar[str | None] = "optuna"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.PARALLEL})
-    name: ClassVar[str]
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
-        sampler: str,
-        options: Mapping[str, Any],
-    ) -> None:
-        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
-        check_searchable(self.name, type(self), space)
-        self._study = self._created(sampler, options)
-        self._trials: list[Any] = []
-
-    def ask(self) -> Proposal:
-        """Return what the sampler suggests, in built-in types."""
-        trial = self._study.ask()
-        self._trials.append(trial)
-        config: dict[str, Value] = {}
-        for item in self.space.parameters:
-            if item.when is None or item.when.holds(config):
-                config[item.name] = item.from_unit(0.5) if single(item) else _suggested(trial, item)
-        return Proposal(config)
-
-    def tell(self, trial: Trial) -> None:
-        """Tell the study; a failed trial as failed."""
-        from optuna.trial import TrialState  # noqa: PLC0415 - slow to import, and listing does without
-
-        failed = trial.objective is None
-        self._study.tell(
-            self._trials[trial.number],
-            trial.objective,
-            state=TrialState.FAIL if failed else TrialState.COMPLETE,
-        )
-
-    def _created(self, sampler: str, options: Mapping[str, Any]) -> Any:
-        """Return a study in memory with the sampler."""
-        import optuna  # noqa: PLC0415 - slow to import, and listing does without
-
-        kind = getattr(optuna.samplers, sampler)
-        check_known(self.name, "optuna", kind.__init__, options)
-        with warnings.catch_warnings(), _quiet():
-            # what is experimental is said in the option's own words
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            try:
-                built = kind(seed=self.seed, **options)
-            except ValueError as error:
-                raise UsageError(f"strategy {self.name!r}: Optuna refuses its options: {error}") from error
-            return optuna.create_study(direction="minimize", sampler=built)
 
 
 @final
@@ -133,27 +38,23 @@ class ParzenStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-tpe"
+    typical_ask_seconds: ClassVar[float] = 0.005
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CONDITIONAL, Capability.PARALLEL})
+    _sampler: ClassVar[str] = "TPESampler"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_startup_trials: int = 10,
         n_ei_candidates: int = 24,
         multivariate: bool | None = None,
         group: bool = False,
         constant_liar: bool = True,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            sampler="TPESampler",
             options={
                 "n_startup_trials": n_startup_trials,
                 "n_ei_candidates": n_ei_candidates,
@@ -161,6 +62,7 @@ class ParzenStrategy(OptunaStrategy):
                 "group": group,
                 "constant_liar": constant_liar,
             },
+            **given,
         )
 
 
@@ -178,31 +80,28 @@ class IndependentParzenStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-tpe-independent"
+    typical_ask_seconds: ClassVar[float] = 0.01
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CONDITIONAL, Capability.PARALLEL})
+    _sampler: ClassVar[str] = "TPESampler"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_startup_trials: int = 10,
         n_ei_candidates: int = 24,
         constant_liar: bool = True,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            sampler="TPESampler",
             options={
                 "n_startup_trials": n_startup_trials,
                 "n_ei_candidates": n_ei_candidates,
                 "multivariate": False,
                 "constant_liar": constant_liar,
             },
+            **given,
         )
 
 
@@ -218,27 +117,24 @@ class GaussianProcessStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-gp"
+    typical_ask_seconds: ClassVar[float] = 0.3
+    _sampler: ClassVar[str] = "GPSampler"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_startup_trials: int = 10,
         deterministic_objective: bool = False,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            sampler="GPSampler",
             options={
                 "n_startup_trials": n_startup_trials,
                 "deterministic_objective": deterministic_objective,
             },
+            **given,
         )
 
 
@@ -260,19 +156,19 @@ class CmaEsStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-cmaes"
+    typical_ask_seconds: ClassVar[float] = 0.002
+    _sampler: ClassVar[str] = "CmaEsSampler"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         n_startup_trials: int = 1,
         popsize: int | None = None,
         use_separable_cma: bool = False,
         with_margin: bool = False,
         lr_adapt: bool = False,
+        **given: Unpack[Given],
     ) -> None:
         if not any(_is_numeric(item) for item in searched(space)):
             raise UsageError(
@@ -281,10 +177,6 @@ class CmaEsStrategy(OptunaStrategy):
             )
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            sampler="CmaEsSampler",
             options={
                 "n_startup_trials": n_startup_trials,
                 "popsize": popsize,
@@ -293,6 +185,7 @@ class CmaEsStrategy(OptunaStrategy):
                 "lr_adapt": lr_adapt,
                 "warn_independent_sampling": False,  # said above, once and not at every trial
             },
+            **given,
         )
 
 
@@ -311,31 +204,28 @@ class NondominatedSortingStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-nsga2"
+    typical_ask_seconds: ClassVar[float] = 0.001
+    _sampler: ClassVar[str] = "NSGAIISampler"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         population_size: int = 50,
         mutation_prob: float | None = None,
         crossover_prob: float = 0.9,
         swapping_prob: float = 0.5,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            sampler="NSGAIISampler",
             options={
                 "population_size": population_size,
                 "mutation_prob": mutation_prob,
                 "crossover_prob": crossover_prob,
                 "swapping_prob": swapping_prob,
             },
+            **given,
         )
 
 
@@ -352,24 +242,21 @@ class QuasiMonteCarloStrategy(OptunaStrategy):
     """
 
     name: ClassVar[str] = "optuna-qmc"
+    typical_ask_seconds: ClassVar[float] = 0.001
+    _sampler: ClassVar[str] = "QMCSampler"
 
     def __init__(
         self,
         space: SearchSpace,
         *,
-        full_epochs: int,
-        seed: int,
-        budget_trials: int | None,
         qmc_type: Literal["sobol", "halton"] = "sobol",
         scramble: bool = False,
+        **given: Unpack[Given],
     ) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            sampler="QMCSampler",
             options={"qmc_type": qmc_type, "scramble": scramble, "warn_independent_sampling": False},
+            **given,
         )
 
 
@@ -378,45 +265,20 @@ class RandomDrawsStrategy(OptunaStrategy):
     """Random search of Optuna."""
 
     name: ClassVar[str] = "optuna-random"
+    typical_ask_seconds: ClassVar[float] = 0.001
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.CONDITIONAL, Capability.PARALLEL, Capability.NON_ADAPTIVE}
     )
+    _sampler: ClassVar[str] = "RandomSampler"
 
-    def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
+    def __init__(self, space: SearchSpace, **given: Unpack[Given]) -> None:
         super().__init__(
             space,
-            full_epochs=full_epochs,
-            seed=seed,
-            budget_trials=budget_trials,
-            sampler="RandomSampler",
             options={},
+            **given,
         )
 
 
 def _is_numeric(parameter: Parameter) -> bool:
     """Return whether the library is shown a number."""
     return not isinstance(parameter, Categorical) or parameter.ordered
-
-
-def _suggested(trial: Any, parameter: Parameter) -> Value:
-    """Return the value that the library suggests for ``parameter`` in ``trial``."""
-    if isinstance(parameter, Categorical):
-        last = len(parameter.choices) - 1
-        if parameter.ordered:
-            return plain(parameter, trial.suggest_int(parameter.name, 0, last))
-        # by place, because the library takes 1, 1.0 and True for the same choice
-        return plain(parameter, trial.suggest_categorical(parameter.name, list(range(last + 1))))
-    suggest = trial.suggest_float if isinstance(parameter, Float) else trial.suggest_int
-    return plain(parameter, suggest(parameter.name, parameter.low, parameter.high, log=parameter.log))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library from announcing each new study."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -25,11 +25,11 @@ from hpbench.canonical import (
     text_of,
     to_line,
 )
-from hpbench.errors import StoreError, UsageError
+from hpbench.errors import StoreError
 from hpbench.faults import fault_point
 from hpbench.files import sync_directory
-from hpbench.schema import (
-    APPLICATION_ID,
+from hpbench.store.opening import check_content, check_file, store_path, upgrade
+from hpbench.store.schema import (
     COLUMNS,
     CREATE,
     INSERT_RETRAINING,
@@ -39,7 +39,6 @@ from hpbench.schema import (
     SELECT_RETRAININGS,
     SELECT_TRIALS,
     SELECT_TRIALS_OF,
-    UPGRADES,
     checksum,
     connect,
     translated,
@@ -47,16 +46,7 @@ from hpbench.schema import (
 from hpbench.study import Event, RunRow, RunState, StudyInfo
 from hpbench.trial import Record, Retraining, RunKey
 
-__all__ = ["STORE_NAME", "Event", "RunRow", "RunState", "Store", "StudyInfo", "store_path"]
-
-STORE_NAME = "study.sqlite"
-_MAGIC = b"SQLite format 3\x00"
-
-
-def store_path(path: str | Path) -> Path:
-    """Return the store's file: ``path`` itself if it ends in ``.sqlite``, else the one in that folder."""
-    given = Path(path)
-    return given if given.suffix == ".sqlite" else given / STORE_NAME
+__all__ = ["Store"]
 
 
 class Store:
@@ -117,13 +107,13 @@ class Store:
             StoreError: it is empty, damaged, no store of ours, or of a newer version.
         """
         target = store_path(path)
-        _check_file(target)
+        check_file(target)
         with translated(target):
             connection = connect(target, read_only=read_only)
             try:
-                version = SCHEMA_VERSION if checked else _check_content(target, connection)
+                version = SCHEMA_VERSION if checked else check_content(target, connection)
                 if not read_only:
-                    _upgrade(target, connection, version)
+                    upgrade(target, connection, version)
                 return cls(target, connection, read_only=read_only)
             except BaseException:
                 connection.close()
@@ -213,7 +203,7 @@ class Store:
         """Return the finished trials of ``run`` column by column, the quickest way to many.
 
         Returns:
-            plain values by the names in :data:`hpbench.schema.COLUMNS`, sorted by number: what
+            plain values by the names in :data:`hpbench.store.schema.COLUMNS`, sorted by number: what
             :func:`hpbench.canonical.to_line` has under that name.
 
         Raises:
@@ -387,59 +377,3 @@ class Store:
         if row is None or checksum([row[0]]) != row[1]:
             raise StoreError(f"{self.path}: the study's description does not match its checksum.")
         return StudyInfo(**json.loads(row[0]))
-
-
-def _check_file(path: Path) -> None:
-    """Raise unless ``path`` is a file that begins like an SQLite database."""
-    if not path.is_file():
-        raise UsageError(f"there is no study at {path}; run one first: hpbench run SUITE --results DIR")
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_MAGIC))
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if not head:
-        raise StoreError(f"{path} is empty (0 bytes), so it holds no study. Restore a copy, or delete it.")
-    if head != _MAGIC:
-        raise StoreError(
-            f"{path} is not an SQLite database, so it is no store of hpbench. It was left as it is."
-        )
-
-
-def _upgrade(path: Path, connection: sqlite3.Connection, version: int) -> None:
-    """Bring a store up to date, step by step, each in one transaction, after a whole copy was made."""
-    if version == SCHEMA_VERSION:
-        return
-    copy = path.with_name(f"{path.stem}.v{version}{path.suffix}")
-    draft = copy.with_name(copy.name + ".new")
-    draft.unlink(missing_ok=True)
-    with contextlib.closing(sqlite3.connect(draft)) as target:
-        connection.backup(target)
-    draft.replace(copy)
-    sync_directory(path.parent)
-    for step in range(version, SCHEMA_VERSION):
-        connection.executescript(UPGRADES[step])
-
-
-def _check_content(path: Path, connection: sqlite3.Connection) -> int:
-    """Return the version of the open database, if it is a whole store that this program knows.
-
-    Raises:
-        StoreError: it is not.
-    """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION_ID:
-        raise StoreError(
-            f"{path} is a database of another program, not a store of hpbench. It was left as it is."
-        )
-    if version > SCHEMA_VERSION:
-        message = (
-            f"{path} was written by a newer hpbench (store version {version}, this one reads up to "
-            f"{SCHEMA_VERSION}). Upgrade: pip install --upgrade hpbench"
-        )
-        raise StoreError(message)
-    faults = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-    if faults != ["ok"]:
-        raise StoreError(f"{path} is damaged ({faults[0]}). It was left as it is; restore a copy.")
-    return int(version)

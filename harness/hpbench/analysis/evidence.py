@@ -1,0 +1,166 @@
+"""How sure the differences are, what pairing by seeds saved, and how many repetitions would settle them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from hpbench.analysis.captions import basis, p_text
+from hpbench.analysis.curves import TaskCurves
+from hpbench.analysis.frames import Frames
+from hpbench.analysis.statistics import (
+    Array,
+    bayesian_signed_rank,
+    pairing_gain,
+    probability_of_improvement,
+    repetitions_for_difference,
+    sign_flip_test,
+)
+from hpbench.analysis.writers import NAMES, Column, Table, column
+from hpbench.seeding import bootstrap_stream
+
+if TYPE_CHECKING:
+    from hpbench.analysis.comparison import Study
+
+__all__ = ["ROPE", "Evidence", "evidence_of", "evidence_table", "pairing_claim"]
+
+ROPE = 0.005
+"""Half a point of accuracy: differences of error within are practically none. Fixed before looking."""
+
+_FEWEST = 5
+"""Repetitions below which variances and posteriors say nothing."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A strategy against the baseline on one task, by final test error in the repetitions that both have.
+
+    Attributes:
+        task: its name.
+        strategy: its name.
+        improvement: share of repetitions in which the strategy is better, ties half.
+        better: posterior probability that it is better by more than ``ROPE``.
+        equal: that the two differ by no more than that.
+        worse: that it is worse by more than that.
+        sign_flip: p of the sign-flip permutation test of the mean difference, not adjusted.
+        correlation: between the repetitions of the two; NaN if one never varies.
+        saved: the factor by which pairing reduced the variance of the difference; NaN if nothing varies.
+        needed: repetitions with which a paired t-test finds a difference of ``ROPE`` in 80 of 100 studies.
+        n: repetitions.
+    """
+
+    task: str
+    strategy: str
+    improvement: float
+    better: float
+    equal: float
+    worse: float
+    sign_flip: float
+    correlation: float
+    saved: float
+    needed: int
+    n: int
+
+
+def evidence_of(frames: Frames, curves: Mapping[str, TaskCurves]) -> Iterator[Evidence]:
+    """Yield what is known of every strategy but the baseline, task by task.
+
+    Left out: tasks without an accuracy, and pairs with fewer than 5 repetitions with a result.
+    """
+    if frames.baseline is None:
+        return
+    base = frames.strategies.index(frames.baseline)
+    for task, found in curves.items():
+        if not frames.counted(task):
+            continue
+        errors = found.final_error("test")
+        for place, strategy in enumerate(frames.strategies):
+            both = np.isfinite(errors[place]) & np.isfinite(errors[base])
+            if place != base and both.sum() >= _FEWEST:
+                yield _evidence(frames, task, strategy, (errors[place][both], errors[base][both]))
+
+
+def _evidence(frames: Frames, task: str, strategy: str, errors: tuple[Array, Array]) -> Evidence:
+    """Return the comparison of two rows of final test errors."""
+    mine, theirs = errors
+    stream = bootstrap_stream(int(frames.info.suite["root_seed"])).child(task, strategy)
+    posterior = bayesian_signed_rank(mine, theirs, rope=ROPE, rng=stream.child("posterior").generator())
+    gain = pairing_gain(mine, theirs)
+    return Evidence(
+        task=task,
+        strategy=strategy,
+        improvement=probability_of_improvement(mine, theirs),
+        better=posterior.better,
+        equal=posterior.equal,
+        worse=posterior.worse,
+        sign_flip=sign_flip_test(mine, theirs, rng=stream.child("sign flips").generator()),
+        correlation=gain.correlation,
+        saved=gain.factor,
+        needed=repetitions_for_difference(ROPE, float(np.std(mine - theirs, ddof=1))),
+        n=len(mine),
+    )
+
+
+def evidence_table(study: Study) -> Table:
+    """Return, of every strategy against the baseline, probabilities, what pairing saved and what is still needed."""
+    frames = study.frames
+    rows = [{**asdict(item), "label": frames.label(item.strategy)} for item in study.evidence]
+    by = f"{100 * ROPE:g}"
+    columns: tuple[Column, ...] = (
+        *NAMES,
+        column("P(better)", "improvement", _share),
+        column(f"P(> {by} better)", "better", _share),
+        column(f"P(within {by})", "equal", _share),
+        column(f"P(> {by} worse)", "worse", _share),
+        column("p (sign flips)", "sign_flip", partial(p_text, enough=True)),
+        column("Correlation", "correlation", _share),
+        column("Variance saved", "saved", _factor),
+        column(f"n for {by} points", "needed", "{:,}".format),
+        column("n", "n"),
+    )
+    base = "the baseline" if frames.baseline is None else frames.label(frames.baseline)
+    caption = (
+        f"Final test {frames.measure()} against {base}, in the repetitions in which both have a result; pairs with fewer "
+        f"than {_FEWEST} are left out. P(better): share of repetitions won, ties half. The next three: posterior "
+        f"probabilities of the Bayesian signed-rank test that the strategy is better or worse by more than {by} points, or "
+        f"practically equal; {by} was fixed before any data were seen. p (sign flips): permutation test of the mean "
+        "difference, not adjusted. Correlation: of the two strategies' repetitions, which share splits and seeds; "
+        "variance saved: that of an unpaired difference over that of the paired one. "
+        f"n for {by} points: repetitions with which a paired t-test finds a true difference of {by} points in 80 of 100 "
+        f"studies, by the deviation seen here. {basis(frames)}"
+    )
+    return Table("evidence", f"How sure the differences to {base} are", caption, pd.DataFrame(rows), columns)
+
+
+def pairing_claim(study: Study) -> str:
+    """Return what pairing saved and how many repetitions a small difference would need; empty without pairs."""
+    found = study.evidence
+    known = [item for item in found if not math.isnan(item.correlation)]
+    if not known or study.frames.baseline is None:
+        return ""
+    correlation = float(np.median([item.correlation for item in known]))
+    saved = float(np.median([item.saved for item in known]))
+    needed = sorted(item.needed for item in found)
+    span = f"{needed[0]:,}" if needed[0] == needed[-1] else f"{needed[0]:,} to {needed[-1]:,}"
+    return (
+        f"Repetitions share splits and seeds: between a strategy and {study.frames.label(study.frames.baseline)} their "
+        f"final test errors correlate by {correlation:.2f} (median), so an unpaired comparison would need {saved:.1f} "
+        f"times the repetitions. To find a difference of {100 * ROPE:g} points would take {span} repetitions, by task and "
+        "strategy."
+    )
+
+
+def _share(value: float) -> str:
+    """Return two decimals, or a dash."""
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _factor(value: float) -> str:
+    """Return a factor with one decimal, or a dash."""
+    return f"\u00d7 {value:.1f}" if math.isfinite(value) else "-"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,6 +43,8 @@ __all__ = [
     "final_values",
     "study_of",
 ]
+
+T = TypeVar("T")
 
 ALPHA = 0.05
 
@@ -158,6 +162,14 @@ class Study:
     frames: Frames
     curves: dict[str, TaskCurves]
     comparisons: dict[str, TaskComparison]
+    _known: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what ``compute`` gives, computed when it is first asked for under ``key``."""
+        if key not in self._known:
+            self._known[key] = compute()
+        found: T = self._known[key]
+        return found
 
     @cached_property
     def evidence(self) -> tuple[Evidence, ...]:

@@ -86,7 +86,15 @@ class TaskCurves:
 
     def incumbent_error(self, part: Part) -> Array:
         """Return the error of the incumbent after each trial, shape ``(k, n, T)``; NaN without one."""
-        return np.where(self.filled, incumbent_of(self.errors[part], self.index), math.nan)
+        return self._incumbent_errors[part]
+
+    @cached_property
+    def _incumbent_errors(self) -> dict[Part, Array]:
+        """The error of the incumbent after each trial by part; every strategy and every axis asks for it."""
+        return {
+            part: np.where(self.filled, incumbent_of(errors, self.index), math.nan)
+            for part, errors in self.errors.items()
+        }
 
     @cached_property
     def ended(self) -> NDArray[np.bool_]:

@@ -52,6 +52,11 @@ Bands = dict[str, dict[str, Band]]
 
 def bands_of(study: Study, axis: Axis, part: Part) -> Bands:
     """Return the centre and spread of every curve."""
+    return study.once(("bands_of", axis, part), lambda: _bands_of(study, axis, part))
+
+
+def _bands_of(study: Study, axis: Axis, part: Part) -> Bands:
+    """Return the same, computed."""
     make = {
         "trials": band_over_trials,
         "trainings": band_over_trainings,

@@ -119,8 +119,11 @@ def random_twice(study: Study, task: str) -> Array | None:
     Returns:
         shape ``(T // 2,)``; None without random search or a repetition of it that is complete.
     """
-    frames = study.frames
-    curves = study.curves[task]
+    return study.once(("random_twice", task), lambda: _random_twice(study.frames, study.curves[task]))
+
+
+def _random_twice(frames: Frames, curves: TaskCurves) -> Array | None:
+    """Return the same, computed."""
     values = _random_trials(frames, curves)
     if values is None or values.shape[1] < 2:  # noqa: PLR2004 -- two trials for the first one
         return None

@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -209,5 +210,11 @@ def _csv_cell(value: object) -> str:
         return repr(float(value))
     if isinstance(value, int):
         return str(value)
-    text = clean(str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _csv_text(str(value))
+
+
+@lru_cache(1000)
+def _csv_text(text: str) -> str:
+    """Return a text as a cell; a long table has the same few again and again."""
+    found = clean(text)
+    return f"'{found}" if found.startswith(_FORMULA) else found

@@ -10,10 +10,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpbench.analysis import load_frames, write_report
-from hpbench.analysis.canvas import Drawn, drawing, panels
+from hpbench.analysis.canvas import Drawn, Line, Readout, drawing, panels
 from hpbench.analysis.comparison import study_of
 from hpbench.analysis.inline import inline
 from hpbench.analysis.page import page_text
@@ -194,6 +195,37 @@ def test_a_figure_is_cleaned_but_not_changed() -> None:
     assert "DejaVu" not in found.svg
     assert found.panels == []
     assert found.svg.startswith("<svg ")
+    assert 'class="g"' in found.svg
+    for marker in re.findall(r"<defs>(.*?)</defs>", found.svg):  # a tick says itself how it looks
+        assert "class" not in marker
+        assert 'style="stroke:' in marker or "<rect" in marker
+
+
+def test_a_path_of_the_page_leads_where_that_of_the_file_does() -> None:
+    x = np.array([0, 1, 2, 2, 3, 5, 5, 4, 9], dtype=float)
+    y = np.array([3, 3, 3, 8, 8, 1, 0.5, 0.25, 7], dtype=float)
+    with drawing():
+        figure, (panel,) = panels(1)
+        (line,) = panel.plot(x, y, gid="line-a", solid_capstyle="butt")
+        readout = Readout("trials", "%", (), {"a": Line(x, y, y, y)})
+        found = inline(Drawn("n", "t", "c", figure, (readout,)), "p", ("a",))
+        corners = line.get_transform().transform(np.column_stack([x, y]))
+        height = figure.get_figheight() * 72
+    path = re.search(r'data-s="0"[^>]*><path d="([^"]+)"|data-s="0" d="([^"]+)"', found.svg)
+    assert path
+    at, seen = [0.0, 0.0], []
+    for command, text in re.findall(r"([Mlhv])([^Mlhv]+)", path[1] or path[2]):
+        numbers = [float(number) for number in re.findall(r"-?[\d.]+", text)]
+        if command == "M":
+            at = numbers
+        elif command == "l":
+            at = [at[0] + numbers[0], at[1] + numbers[1]]
+        else:
+            at["hv".index(command)] += numbers[0]
+        seen.append(tuple(at))
+    wanted = corners * 72 / figure.dpi * [1, -1] + [0, height]
+    kept = np.delete(wanted, 1, axis=0)  # lies between its neighbours
+    np.testing.assert_allclose(seen, kept, atol=0.06)
 
 
 def test_the_template_is_package_data() -> None:

@@ -19,7 +19,26 @@ from jinja2 import Environment, StrictUndefined
 
 from hpbench.analysis.writers import Mark, Table, clean, to_csv, to_latex
 
-__all__ = ["Picture", "Swatch", "block", "figure_entry", "line", "render", "section_entry", "table_entry"]
+__all__ = [
+    "CLASSES",
+    "Picture",
+    "Swatch",
+    "block",
+    "figure_entry",
+    "line",
+    "render",
+    "section_entry",
+    "table_entry",
+]
+
+CLASSES = {
+    "fill:none;stroke:var(--cdddddd);stroke-width:0.5": "g",
+    "stroke:var(--c000000);stroke-width:0.8": "k",
+    "font-size:7px;text-anchor:middle": "m",
+    "font-size:7px;text-anchor:end": "e",
+    "font-size:8px;text-anchor:middle": "t",
+}
+"""Style → class of what a page has thousands of: grid lines, ticks, texts along the axes, titles."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,7 @@ def render(
             }
             for item in (swatches if pictures else ())
         ],
-        style=_file("report.css"),
+        style=_file("report.css") + "".join(f".fig .{key}{{{style}}}" for style, key in CLASSES.items()),
         script=script,
         script_hash=f"sha256-{digest}",
         data=_json(tables, pictures, swatches),

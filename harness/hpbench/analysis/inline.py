@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -14,6 +15,7 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from hpbench.analysis.canvas import Drawn, Line, settle
+from hpbench.analysis.html import CLASSES
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.strokes import changes
 from hpbench.analysis.style import KINDS, gid
@@ -31,6 +33,8 @@ _GEOMETRY = ("x", "y", "width", "height", "transform", "points", "viewBox")
 _STYLES = tuple((re.compile(colour, re.IGNORECASE), f"var(--c{colour[1:]})") for colour in _CHANGED)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+(?:e-?\d+)?)?(?![\w.])")
 _FAMILY = re.compile(r"font-family: [^;]*; ?|stroke-(?:linecap: square|linejoin: miter)(?:; ?|$)")
+_SHARED = ("style", "clip-path")
+_OPACITY = re.compile(r"(?:^|;)\s*opacity")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -73,7 +77,8 @@ def inline(drawn: Drawn, name: str, strategies: tuple[str, ...]) -> Inline:
     _clean(root, name, owners)
     root.set("role", "img")
     root.set("aria-label", drawn.title)
-    return Inline(ET.tostring(root, encoding="unicode"), _panels(drawn, places))
+    text = ET.tostring(root, encoding="unicode").replace(" />", "/>")  # in a text, > is written otherwise
+    return Inline(text, _panels(drawn, places))
 
 
 def _clean(root: ET.Element, name: str, owners: Mapping[str, str]) -> None:
@@ -86,20 +91,35 @@ def _clean(root: ET.Element, name: str, owners: Mapping[str, str]) -> None:
         for key, value in list(element.attrib.items()):
             del element.attrib[key]
             element.attrib[key.rpartition("}")[2]] = value
-    used = {found for element in root.iter() for value in element.attrib.values() for found in _ids_in(value)}
+    used = [found for element in root.iter() for value in element.attrib.values() for found in _ids_in(value)]
+    ids = {own: f"{name}-{place}" for place, own in enumerate(dict.fromkeys(used))}
     for element in root.iter():
         own = element.attrib.pop("id", "")
-        element.attrib.update({key: _attribute(key, value, name) for key, value in element.attrib.items()})
+        element.attrib.update({key: _attribute(key, value, ids) for key, value in element.attrib.items()})
         if own in owners:
             element.set("data-s", owners[own])
-        if own in used:
-            element.set("id", f"{name}-{own}")
+        if own in ids:
+            element.set("id", ids[own])
         if element.get("transform", "").startswith("rotate(0 "):
             del element.attrib["transform"]
     _flatten(root)
+    _shorten_styles(root)
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
     root.set("style", f"--w:{root.get('viewBox', '0 0 480 0').split()[2]}")
+
+
+def _shorten_styles(root: ET.Element) -> None:
+    """Leave out what a used element says itself, and name the styles that a page has thousands of."""
+    own = {f"#{element.get('id')}": element.get("style") for element in root.iter() if element.get("id")}
+    for element in root.iter():
+        style = element.get("style")
+        if style is None:
+            continue
+        if element.tag == "use" and style == own.get(element.get("href", "")):
+            del element.attrib["style"]
+        elif style in CLASSES and not element.get("id"):  # rules of the page do not reach what is used
+            element.set("class", CLASSES[element.attrib.pop("style")])
 
 
 def _flatten(parent: ET.Element) -> None:
@@ -113,19 +133,38 @@ def _flatten(parent: ET.Element) -> None:
             children.append(child)
     for child in list(parent):
         parent.remove(child)
-    parent.extend(children)
-    styles = {child.get("style", "") for child in children}
-    if len(children) > 1 and len(styles) == 1 and {child.tag for child in children} == {"use"}:
-        style = styles.pop()
-        if (
-            parent.tag == "g"
-            and not parent.get("style")
-            and not style.startswith("opacity")
-            and ";opacity" not in style
-        ):
-            parent.set("style", style)  # markers inherit it
-            for child in children:
-                del child.attrib["style"]
+    for (_, *shared), run in groupby(children, _shareable):
+        alike = list(run)
+        if not any(shared) or len(alike) == 1:
+            parent.extend(alike)
+            continue
+        attributes = {key: value for key, value in zip(_SHARED, shared, strict=True) if value}
+        group = parent if _takes(parent, alike, children, attributes) else ET.SubElement(parent, "g")
+        group.attrib.update(attributes)
+        for child in alike:
+            for key in attributes:
+                del child.attrib[key]
+        group.extend(alike)
+
+
+def _shareable(element: ET.Element) -> tuple[str, ...]:
+    """Return the tag, and what elements in a row can inherit from a group, or be clipped by at once.
+
+    The opacity of a group is not that of its members, which may overlap; what is moved is clipped after
+    that; the page has a rule for the colour of texts, which would win.
+    """
+    style, clip = (element.get(key, "") for key in _SHARED)
+    if element.tag not in {"path", "use"} or element.get("transform") or _OPACITY.search(style):
+        return (element.tag, "", "")
+    return (element.tag, style, clip)
+
+
+def _takes(
+    parent: ET.Element, alike: list[ET.Element], children: list[ET.Element], attributes: Mapping[str, str]
+) -> bool:
+    """Return whether a group that holds nothing else can say itself what its members share."""
+    free = parent.tag == "g" and not parent.get("transform") and not attributes.keys() & parent.attrib.keys()
+    return free and len(alike) == len(children)
 
 
 def _ids_in(value: str) -> list[str]:
@@ -133,21 +172,22 @@ def _ids_in(value: str) -> list[str]:
     return [value[1:]] if value.startswith("#") else _REFERENCE.findall(value)
 
 
-def _attribute(key: str, value: str, name: str) -> str:
-    """Return the value of one attribute as the page has it."""
+def _attribute(key: str, value: str, ids: Mapping[str, str]) -> str:
+    """Return the value of one attribute as the page has it; ``ids`` are the page's by matplotlib's."""
     if key == "href":
-        return f"#{name}-{value[1:]}" if value.startswith("#") else value
+        return f"#{ids[value[1:]]}" if value.startswith("#") else value
     if key == "d":
         return _path(value)
     if key in _GEOMETRY:
         return " ".join(
             _NUMBER.sub(lambda found: _rounded(found[0], 4 if key == "transform" else 1), value).split()
         )
-    value = _REFERENCE.sub(rf"url(#{name}-\1)", value)
+    value = _REFERENCE.sub(lambda found: f"url(#{ids[found[1]]})", value)
     if key == "style":
         value = re.sub(r"([:;]) ", r"\1", _FAMILY.sub("", value))
         for pattern, replacement in _STYLES:
             value = pattern.sub(replacement, value)
+        value = value.rstrip("; ")
     return value
 
 
@@ -174,9 +214,26 @@ def _path(value: str) -> str:
             out.pop()
         out.append(step)
         at = (x, y)
-    return "".join(command + " ".join(numbers) for command, *numbers in out) + (
-        "z" if words[-1] == "z" else ""
-    )
+    return _relative(out, digits) + ("z" if words[-1] == "z" else "")
+
+
+def _relative(steps: Sequence[tuple[str, ...]], digits: int) -> str:
+    """Return steps to points as text, each by its distance from the last point, which is shorter.
+
+    Distances are those of rounded points, so that nothing adds up.
+    """
+    out = []
+    x = y = 0.0
+    for command, *numbers in steps:
+        to_x = x if command == "V" else float(numbers[0])
+        to_y = y if command == "H" else float(numbers[-1])
+        across, down = _rounded(str(to_x - x), digits), _rounded(str(to_y - y), digits)
+        pair = across + (down if down.startswith("-") else f" {down}")
+        x, y = to_x, to_y
+        out.append(
+            {"M": f"M{' '.join(numbers)}", "L": f"l{pair}", "H": f"h{across}", "V": f"v{down}"}[command]
+        )
+    return "".join(out)
 
 
 def _onward(out: list[tuple[str, ...]], step: tuple[str, ...]) -> bool:

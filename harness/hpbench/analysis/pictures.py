@@ -27,11 +27,16 @@ _WORDS = {
 }
 
 
-def sheet_of(drawn: Drawn) -> Sheet:
-    """Return a figure of the files; the page has it too, but the curves, which it has task by task."""
+def sheet_of(drawn: Drawn, place: int) -> Sheet:
+    """Return a figure of the files; the page has it too, but the curves, which it has task by task.
+
+    Args:
+        drawn: the figure.
+        place: another number for every figure.
+    """
     if drawn.name.startswith("best-"):
         return Sheet(drawn)
-    return Sheet(drawn, Picture(f"fig-{drawn.name}", drawn.title, drawn.caption), f"f-{drawn.name}")
+    return Sheet(drawn, Picture(f"fig-{drawn.name}", drawn.title, drawn.caption), f"f{place}")
 
 
 def filled(picture: Picture, found: Inline) -> Picture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,7 @@ def _write_figures(
     index = ["# Figures\n", *([f"{escape_markdown(about)}\n"] if about else [])]
     plotted: list[pd.DataFrame] = []
     with canvas.drawing():
-        sheets = chain(map(pictures.sheet_of, _drawn(study, plotted)), pictures.views(study))
+        sheets = chain(map(pictures.sheet_of, _drawn(study, plotted), count()), pictures.views(study))
         for sheet, found in printing.print_sheets(sheets, study.frames.strategies, children):
             drawn = sheet.drawn
             if sheet.picture and found.inline:

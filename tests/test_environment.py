@@ -12,6 +12,7 @@ import pytest
 
 from hpbench import environment
 from hpbench.environment import (
+    compiler_version,
     describe,
     describe_torch,
     find_compiler,
@@ -134,6 +135,21 @@ def test_the_compiler_is_the_one_that_the_environment_names(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CC", variable)
     assert find_compiler() == command
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [("echo 'cc (Test) 12.2.0'; echo more", "cc (Test) 12.2.0"), ("exit 3", None), (None, None)],
+)
+def test_the_compiler_says_its_version_in_its_first_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str | None, known: str | None
+) -> None:
+    monkeypatch.setenv("CC", str(tmp_path / "mycc"))
+    if answer is not None:
+        (tmp_path / "mycc").write_text(f"#!/bin/sh\n{answer}\n", encoding="utf-8")
+        (tmp_path / "mycc").chmod(0o755)
+    assert compiler_version() == known
+    assert environment.describe(threads=1, workers=1)["compiler"] == known
 
 
 def test_without_cc_any_usual_compiler_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from hpbench.errors import UsageError
 
 __all__ = [
     "THREAD_VARIABLES",
+    "compiler_version",
     "describe",
     "describe_devices",
     "describe_torch",
@@ -43,6 +44,7 @@ THREAD_VARIABLES = (
 """What the numerical libraries read when they are imported; workers set all of them."""
 
 _CORE = ("torch", "numpy", "scipy", "scikit-learn", "scikit-optimize", "pandas")
+_PATIENCE_SECONDS = 10.0
 _PROBE = "import torch; print(torch.cuda.device_count())"
 
 
@@ -65,6 +67,20 @@ def find_compiler() -> list[str] | None:
     return None
 
 
+def compiler_version() -> str | None:
+    """Return what the C compiler says of itself in its first line; None without one, or if it says nothing."""
+    words = find_compiler()
+    if words is None:
+        return None
+    try:
+        answer = subprocess.run(  # noqa: S603 - the user's own compiler
+            [*words, "--version"], capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return next(iter(answer.stdout.splitlines()), None)
+
+
 def describe(*, threads: int, workers: int, libraries: Iterable[str] = ()) -> dict[str, Any]:
     """Return what this process knows without importing anything heavy.
 
@@ -83,6 +99,7 @@ def describe(*, threads: int, workers: int, libraries: Iterable[str] = ()) -> di
         "machine": platform.machine(),
         "cpu": _cpu_model(),
         "cpus": usable_cpus(),
+        "compiler": compiler_version(),
         "threads": threads,
         "workers": workers,
         "libraries": {name: library_version(name) for name in names},

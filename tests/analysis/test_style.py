@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hpbench.analysis.canvas import drawing, legend_below, log_ticks, no_results, panels
-from hpbench.analysis.style import drawable, gid, looks, wrapped
+from hpbench.analysis.style import crowd_text, drawable, gid, looks, wrapped
 
 
 def test_no_two_strategies_look_alike_and_adding_one_changes_no_other() -> None:
@@ -14,6 +14,15 @@ def test_no_two_strategies_look_alike_and_adding_one_changes_no_other() -> None:
     assert len({(look.colour, look.marker, look.dash) for look in found.values()}) == 24
     assert len({look.colour for look in list(found.values())[:8]}) == 8
     assert looks(names[:5]) == {name: found[name] for name in names[:5]}
+
+
+def test_a_ninth_strategy_is_grey_without_a_band_under_the_coloured_ones() -> None:
+    names = [f"s{i}" for i in range(9)]
+    *coloured, grey = looks(names).values()
+    assert all(look.banded and look.order > grey.order for look in coloured)
+    assert not grey.banded
+    assert "first 8 strategies have colours and bands" in crowd_text(names)
+    assert crowd_text(names[:8]) == ""
 
 
 def test_text_keeps_what_the_font_can_draw() -> None:

@@ -27,7 +27,7 @@ from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
 from hpbench.analysis.strokes import draw_bands
-from hpbench.analysis.style import GREY, looks, wrapped
+from hpbench.analysis.style import GREY, crowd_text, looks, wrapped
 from hpbench.analysis.targets import random_name, random_twice
 
 __all__ = ["Axis", "Bands", "Scale", "axes_of", "bands_of", "best_figure", "draw_best", "measured"]
@@ -265,7 +265,7 @@ def _caption(frames: Frames, bands: Bands, axis: Axis, part: Part, scale: Scale,
     )
     lines = [
         f"{chosen}; shown is its {_PARTS[part]} {measured(frames, tuple(bands), scale)}.",
-        key,
+        f"{key} {crowd_text(frames.strategies)}".strip(),
         f"Runs of a curve: {repetitions_text(min(counts), max(counts))}." if counts else "",
         "A run without a result (yet), or after a crash, counts as worse than every other.",
         "Curves of a grid show the order of enumeration, shuffled with the seed.",

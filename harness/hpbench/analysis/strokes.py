@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,11 +28,12 @@ def draw_bands(
     view: Callable[[Array], Array],
     names: tuple[str, str],
 ) -> None:
-    """Draw every strategy of one task: the median, and the quartiles or the single repetitions."""
+    """Draw every strategy of one task: the median, and for those with a colour the quartiles or the repetitions."""
     alpha = 0.15 if len(bands) <= _CROWD else 0.07
     for place, (strategy, band) in enumerate(bands.items()):
         look = styles[strategy]
-        _draw_spread(panel, band, look, view, (*names, strategy), alpha=alpha)
+        if look.banded:
+            _draw_spread(panel, band, look, view, (*names, strategy), alpha=alpha)
         _draw_centre(panel, band, look, view(band.centre), (*names, strategy))
         spots = _spots(len(band.x), place, len(bands))
         panel.plot(
@@ -39,6 +41,7 @@ def draw_bands(
             view(band.centre)[spots],
             look.marker,
             color=look.colour,
+            zorder=look.order,
             gid=gid("marks", *names, strategy),
         )
 
@@ -82,11 +85,12 @@ def _draw_centre(panel: Axes, band: Band, look: Look, centre: Array, names: tupl
     """Draw the median: dotted, after a cross, once a run was exhausted."""
     until = len(band.x) if band.exhausted_at is None else int(np.sum(band.x <= band.exhausted_at))
     x, y = jumps(band.x[:until], centre[:until])
-    panel.step(x, y, where="post", color=look.colour, linestyle=look.dash, gid=gid("line", *names))
+    style: dict[str, Any] = {"color": look.colour, "zorder": look.order}
+    panel.step(x, y, where="post", linestyle=look.dash, gid=gid("line", *names), **style)
     if band.exhausted_at is None or not until:
         return
     x, y = jumps(band.x[until - 1 :], centre[until - 1 :])
-    panel.step(x, y, where="post", color=look.colour, linewidth=0.8, linestyle=":", gid=gid("filled", *names))
+    panel.step(x, y, where="post", linewidth=0.8, linestyle=":", gid=gid("filled", *names), **style)
     panel.plot(
         x[0],
         y[0],

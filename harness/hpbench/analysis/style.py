@@ -26,6 +26,7 @@ __all__ = [
     "SINGLE",
     "STATUS_COLOURS",
     "Look",
+    "crowd_text",
     "drawable",
     "gid",
     "looks",
@@ -96,11 +97,21 @@ RC: Mapping[str, object] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one strategy is drawn."""
+    """How one strategy is drawn.
+
+    Attributes:
+        colour: of everything that shows it.
+        marker: of its points.
+        dash: of its lines.
+        banded: whether what spreads around its curve is drawn too; many grey bands would hide every line.
+        order: of drawing; coloured lines lie above grey ones.
+    """
 
     colour: str
     marker: str
     dash: tuple[int, tuple[float, ...]]
+    banded: bool = True
+    order: float = 2.0
 
 
 def looks(strategies: Sequence[str]) -> dict[str, Look]:
@@ -113,8 +124,17 @@ def looks(strategies: Sequence[str]) -> dict[str, Look]:
         rest = place - len(_OKABE_ITO)
         colour = _OKABE_ITO[place] if rest < 0 else _GREYS[rest % len(_GREYS)]
         marker = _MARKERS[place % len(_MARKERS)]
-        found[name] = Look(colour, marker, _DASHES[place % len(_DASHES)])
+        dash = _DASHES[place % len(_DASHES)]
+        order = 2.0 if rest < 0 else 1.9
+        found[name] = Look(colour, marker, dash, banded=rest < 0, order=order)
     return found
+
+
+def crowd_text(strategies: Sequence[str]) -> str:
+    """Return what a caption says of curves beyond the eighth, ending in a space; nothing where there are none."""
+    if len(strategies) <= len(_OKABE_ITO):
+        return ""
+    return f"The first {len(_OKABE_ITO)} strategies have colours and bands, the others are grey lines alone. "
 
 
 @cache

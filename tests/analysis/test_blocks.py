@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hpbench.analysis import blocks, load_frames
@@ -38,6 +38,7 @@ SPACE = (
 
 
 @given(VALUES)
+@example([[], [34, 115]])
 def test_a_column_of_parts_is_that_of_the_whole(parts: list[list[Value | None]]) -> None:
     whole = [value for part in parts for value in part]
     found = column_of(joined_values([values_of(part) for part in parts]))

@@ -71,7 +71,11 @@ def values_of(values: Sequence[Value | None]) -> Values:
 
 
 def joined_values(parts: Sequence[Values]) -> Values:
-    """Return the values of the same hyperparameter in trials one after another."""
+    """Return the values of the same hyperparameter in trials one after another.
+
+    Runs without a trial have no say in what kind of values they are.
+    """
+    parts = [part for part in parts if len(part.array)] or parts
     kinds = frozenset[type]().union(*(part.kinds for part in parts))
     if kinds == {int} or kinds <= {float, NoneType}:
         return Values(kinds, np.concatenate([part.array for part in parts]))

@@ -37,7 +37,7 @@ __all__ = [
 _SPEED = {"plain": 1.0, "traced": 2.5, "compiled": 20.0}
 """How many trials a mixed search space trains in the time of one of the reference trainer's."""
 
-_CALIBRATION_STEPS = 24
+_CALIBRATION_STEPS = 12
 _PATTERN_PARTS = 3
 
 

@@ -60,7 +60,7 @@ def test_seconds_are_a_step_and_the_scoring_of_each_part() -> None:
     calibrator = Calibrator(trainer, SPACE, task.data(0))
     config = {**SPACE.default_config(), "batch_size": 16}
     cost = calibrator.cost(signature_of(MLP, SPACE, config, 90))
-    assert (cost.step_seconds, cost.val_seconds, cost.test_seconds) == (1 / 4, 1.0, 1.0)
+    assert (cost.step_seconds, cost.val_seconds, cost.test_seconds) == (1 / 5, 1.0, 1.0)
     full = calibrator.cost(signature_of(MLP, SPACE, {**config, "batch_size": 128}, 90))
     assert full.step_seconds == 1.0  # one step an epoch
 
@@ -75,8 +75,25 @@ def test_scoring_is_measured_once_a_network(monkeypatch: pytest.MonkeyPatch) -> 
     one_layer = [item for item in narrow if json.loads(item)["layers"] == 1][:4]
     for signature in one_layer:
         task.calibrate(signature)
-    blocks = 1 + calibration._BLOCKS
-    assert len(scored) == 2 * 2 * blocks  # making the calibrator, then the network, on two parts
+    assert (
+        len(scored) == 2 * 2 * 3
+    )  # making the calibrator, then the network, on two parts; the first is no block
+
+
+@pytest.mark.parametrize(
+    ("blocks", "seconds"),
+    [
+        ([1.0, 1.0], 1.0),
+        ([1.0, 1.0625], 1.03125),  # within a tenth
+        ([9.0, 1.0, 1.0], 1.0),  # one was disturbed
+        ([1.0, 4.0, 9.0, 1.0], 1.0),
+        ([16.0, 1.0, 4.0, 8.0, 2.0], 4.0),  # none agree
+    ],
+)
+def test_blocks_are_timed_until_two_agree(blocks: list[float], seconds: float) -> None:
+    left = iter(blocks)
+    assert calibration._typical(lambda: next(left)) == seconds
+    assert next(left, None) is None
 
 
 def test_nothing_diverges_whatever_the_suite_fixes() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import median
+from functools import partial
+from itertools import pairwise
+from statistics import fmean, median
 from time import perf_counter
 
 from torch import Tensor, nn
@@ -21,7 +23,10 @@ from hpbench.trial import Config, Value
 __all__ = ["Calibrator", "config_of", "retrain"]
 
 _BLOCKS = 5
-_STEPS = 4
+_STEPS = 5
+_AGREEMENT = 0.1
+"""By which part two blocks that agree may differ; most agree at once, so a quiet machine is soon calibrated."""
+
 _RATE, _DROPOUT, _L1 = 1e-6, 0.25, 1e-6
 _STREAM = Stream(("calibration",))
 _NOT_SCORED = ("batch_size", "optimizer", "dropout", "l1")
@@ -68,7 +73,7 @@ class Calibrator:
         self._scores(state.module)
 
     def cost(self, signature: str) -> StepCost:
-        """Return what ``signature`` costs: the median of several timed blocks of steps, after a warm-up."""
+        """Return what ``signature`` costs: timed blocks of steps, after a warm-up, until two of them agree."""
         state = self._start(config_of(self._trainer.family, self._space, signature))
         step = self._steps(state)
         shape = {name: value for name, value in json.loads(signature).items() if name not in _NOT_SCORED}
@@ -81,36 +86,42 @@ class Calibrator:
         return self._trainer.start(config, self._data, _STREAM)
 
     def _steps(self, state: ReferenceState) -> float:
-        """Return the seconds of one step.
+        """Return the seconds of one step, after another one that is not counted.
 
         A block is an epoch of the reference trainer on the first few batches, with everything that an
         epoch does once; an example or two are scored after it, which is not counted.
         """
-        data, batch = self._data, state.recipe.batch_size
+        count = min(_STEPS, self._data.n_train // state.recipe.batch_size)
+        one, few = (self._part(steps * state.recipe.batch_size) for steps in (1, count))
+        self._epoch(state, one)
+        return _typical(lambda: self._epoch(state, few)) / count
+
+    def _part(self, examples: int) -> DeviceSplit:
+        """Return the first so many examples to train on, and the fewest that can be scored."""
+        data = self._data
         val, test = _few(data.val_targets), _few(data.test_targets)
-        count = min(_STEPS, data.n_train // batch)
-        few = replace(
+        return replace(
             data,
-            train_inputs=data.train_inputs[: count * batch],
-            train_targets=data.train_targets[: count * batch],
+            train_inputs=data.train_inputs[:examples],
+            train_targets=data.train_targets[:examples],
             val_inputs=data.val_inputs[val],
             val_targets=data.val_targets[val],
             test_inputs=data.test_inputs[test],
             test_targets=data.test_targets[test],
         )
 
-        def block() -> float:
-            return self._trainer.advance(state, few, _STREAM, state.epochs + 1)[0]
-
-        return _typical(block) / count
+    def _epoch(self, state: ReferenceState, data: DeviceSplit) -> float:
+        """Return the seconds of training one more epoch on ``data``."""
+        return self._trainer.advance(state, data, _STREAM, state.epochs + 1)[0]
 
     def _scores(self, module: nn.Module) -> tuple[float, float]:
-        """Return the seconds of scoring the validation and the test part."""
+        """Return the seconds of scoring the validation and the test part, each after once that is not counted."""
         data = self._data
-        return (
-            _typical(lambda: self._timed(module, data.val_inputs, data.val_targets)),
-            _typical(lambda: self._timed(module, data.test_inputs, data.test_targets)),
-        )
+        parts = ((data.val_inputs, data.val_targets), (data.test_inputs, data.test_targets))
+        for part in parts:
+            self._timed(module, *part)
+        val, test = (_typical(partial(self._timed, module, *part)) for part in parts)
+        return val, test
 
     def _timed(self, module: nn.Module, inputs: Tensor, targets: Tensor) -> float:
         """Return the seconds of scoring one part; its figures are plain numbers, so the device is done then."""
@@ -125,9 +136,14 @@ def _few(targets: Tensor) -> list[int]:
 
 
 def _typical(block: Callable[[], float]) -> float:
-    """Return the median of several blocks' seconds; the first block is a warm-up."""
-    block()
-    return median(block() for _ in range(_BLOCKS))
+    """Return the mean seconds of the first two blocks that agree, or the median where no two do."""
+    seconds: list[float] = []
+    while len(seconds) < _BLOCKS:
+        seconds = sorted([*seconds, block()])
+        for shorter, longer in pairwise(seconds):
+            if longer <= shorter * (1 + _AGREEMENT):
+                return fmean((shorter, longer))
+    return median(seconds)
 
 
 def retrain(

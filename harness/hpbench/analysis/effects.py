@@ -41,8 +41,8 @@ _BARS = 10
 _LINES = 120
 """Trials drawn in a panel of parallel coordinates."""
 
-_SHADES = LinearSegmentedColormap.from_list("ranks", ["#D55E00", "#E69F00", "#A8A8A8"])
-"""From the best to the worst; seen on light and dark ground, and by colour-blind readers."""
+_SHADES = LinearSegmentedColormap.from_list("ranks", ["#D55E00", "#E69F00", "#A8A8A8"], N=20)
+"""From the best to the worst twentieth; seen on light and dark ground, and by colour-blind readers."""
 
 _HALF = 0.5
 

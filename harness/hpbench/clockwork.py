@@ -79,8 +79,8 @@ def store_calibrated(store: Store, message: Calibrated) -> None:
 def check_jobs(store: Store, suite: Suite, specs: Sequence[TaskSpec]) -> list[CheckJob]:
     """Return the trials that are to be trained again: a seeded sample of each task in ``specs``.
 
-    A task that was checked before is left alone, and so is a function, whose seconds are measured anyway. Trials that failed otherwise than by diverging, and
-    those that continued another one, are not drawn.
+    A task that was checked before is left alone, and so is a function, whose seconds are measured anyway.
+    Trials that failed otherwise than by diverging, and those that continued another one, are not drawn.
 
     Args:
         store: with every trial of these tasks.

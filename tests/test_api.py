@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 import hpbench
+from hpbench.cli.display import PlainDisplay
 from hpbench.errors import UsageError
+from hpbench.store import Store
 
 SUITE = """
 schema = 1
@@ -44,6 +46,54 @@ def test_a_suite_runs_and_is_continued(
     first = part.trials.drop(columns=[name for name in part.trials if name.endswith("seconds")])
     again = whole.trials[first.columns].iloc[:2]
     assert again.astype(str).equals(first.astype(str))
+
+
+def write_table(path: Path, rows: int) -> None:
+    lines = [f"{row % 7},{row % 5},{'pq'[row % 7 > 3]}" for row in range(rows)]
+    path.write_text("\n".join(["a,b,y", *lines]), encoding="utf-8")
+
+
+@pytest.fixture
+def own_table(tmp_path: Path) -> tuple[Path, Path]:
+    """A suite on a table of 60 rows, and the table."""
+    suite, table = tmp_path / "own.toml", tmp_path / "own.csv"
+    task = '{ dataset = "file:own.csv", target = "y", network = "mlp", epochs = 1 }'
+    suite.write_text(SUITE.replace('{ dataset = "iris", network = "mlp", epochs = 1 }', task), "utf-8")
+    write_table(table, 60)
+    return suite, table
+
+
+def test_every_study_of_a_process_describes_the_data_that_it_trains_on(
+    own_table: tuple[Path, Path], tmp_path: Path
+) -> None:
+    suite, table = own_table
+    for rows in (60, 200):
+        write_table(table, rows)
+        place = tmp_path / str(rows)
+        hpbench.run(suite, results=place, workers=1, only="*/random/0", progress=False)
+        with Store.open(place, read_only=True) as store:
+            (described,) = store.info.tasks.values()
+            trained = {record.evaluation.val_total for record in store.records()}
+        assert trained == {described["n_val"]} == {rows // 5}
+    with pytest.raises(UsageError, match="is not the one that these results were made with"):
+        hpbench.run(suite, results=tmp_path / "60", workers=1, progress=False)
+
+
+def test_a_worker_refuses_data_that_changed_after_the_study_began(
+    own_table: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite, table = own_table
+    monkeypatch.setattr(PlainDisplay, "started", lambda *_: write_table(table, 61))
+    study = hpbench.run(suite, results=tmp_path / "out", workers=1)
+    assert study.trials.empty
+    assert set(study.runs["state"]) == {"failed"}
+    for message in study.runs["message"]:
+        assert "data set 'file:own.csv' must be the one that the study began with" in message
+        assert "--results DIR" in message
+    write_table(table, 60)
+    monkeypatch.undo()
+    study = hpbench.run(suite, results=tmp_path / "out", workers=1, progress=False)
+    assert set(study.runs["state"]) == {"complete"}
 
 
 def test_a_worker_that_imports_an_unguarded_script_is_told_so(suite: Path, tmp_path: Path) -> None:

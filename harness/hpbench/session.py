@@ -119,12 +119,16 @@ class Session:
         self._loop(executor, requests)
 
     def _spec(self, task: str) -> TaskSpec:
-        """Return the specification of a task, its steps as they were decided when the study was created."""
+        """Return the specification of a task, its steps and data as they were when the study was created."""
         info = self._store.info
         spec = self._suite.task_spec(task, device=info.device)
-        steps = info.tasks[task].get("steps", "plain")
+        stored = info.tasks[task]
+        steps = stored.get("steps", "plain")
         return replace(
-            spec, trainer="reference" if steps == "plain" else "cohort", compiled=steps == "compiled"
+            spec,
+            trainer="reference" if steps == "plain" else "cohort",
+            compiled=steps == "compiled",
+            checksum=stored.get("checksum"),
         )
 
     def _runs_of(self, task: str) -> list[RunKey]:

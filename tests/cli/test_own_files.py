@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from hpbench.tasks.datasets import load
-
 SUITE = """
 schema = 1
 name = "people"
@@ -64,7 +62,6 @@ def test_an_own_table_is_tuned_on_and_pinned(
     assert (task["shape"], task["n_classes"]) == ([4], 2)
     assert task["n_train"] + task["n_val"] + task["n_test"] == 60
     assert str(folder) not in json.dumps(manifest)
-    load.cache_clear()  # as a new process
     (folder / "people.csv").write_text(rows(121), encoding="utf-8")
     answer = call(*words)
     assert answer.code == 2

@@ -32,7 +32,8 @@ def load_suite(path_or_name: str | Path, *, check_data: bool = True) -> tuple[Su
     """Return a suite and the text of its file.
 
     Nothing is trained, but what cannot work is found: data that cannot be read, a network that cannot
-    take the data set's inputs, a strategy whose options have impossible values.
+    take the data set's inputs, a strategy whose options have impossible values. Data are read anew,
+    for a file may have changed since an earlier study of this process.
 
     Args:
         path_or_name: a file, or the name of a bundled suite such as ``"small"``; a file wins.
@@ -41,6 +42,7 @@ def load_suite(path_or_name: str | Path, *, check_data: bool = True) -> tuple[Su
     Raises:
         UsageError: there is no such suite, or it cannot be used.
     """
+    datasets.load.cache_clear()
     source = _short(path_or_name)
     path = _found(path_or_name, source)
     text = _text_of(path, source)

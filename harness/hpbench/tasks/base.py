@@ -46,6 +46,7 @@ class TaskSpec:
         folder: where relative paths of data begin; empty: the working directory.
         target_kind: whether the target holds classes or numbers, for data that do not say it
             themselves.
+        checksum: what the data must have, as it was when the study was created; None: whatever is loaded.
     """
 
     name: str
@@ -70,6 +71,7 @@ class TaskSpec:
     folder: str = ""
     target_kind: TargetKind | None = None
     folds: int | None = None
+    checksum: str | None = None
 
     @property
     def trainings(self) -> int:

@@ -42,7 +42,8 @@ class NetworkTask(Task):
         spec: everything that decides what is computed.
 
     Raises:
-        UsageError: the family cannot take the data set's inputs, or the device is not there.
+        UsageError: the data have another checksum than ``spec`` says, the family cannot take their
+            inputs, or the device is not there.
     """
 
     def __init__(self, spec: TaskSpec) -> None:
@@ -51,6 +52,7 @@ class NetworkTask(Task):
         self.space = spec.space
         self.full_epochs = spec.epochs
         self.dataset = datasets.load(spec.data)
+        check_same_data(self.dataset, spec.checksum)
         self.family = networks.REGISTRY.get(spec.network)
         check_inputs(self.family, self.dataset)
         check_smoothing(self.dataset, self.space)
@@ -286,6 +288,20 @@ class NetworkTask(Task):
             train_seconds=sum(train for train, _ in seconds),
             evaluate_seconds=sum(evaluate for _, evaluate in seconds),
             patience=self.spec.patience,
+        )
+
+
+def check_same_data(dataset: datasets.Dataset, checksum: str | None) -> None:
+    """Raise unless ``dataset`` is the one that the study began with; a process may start long after it.
+
+    Raises:
+        UsageError: its checksum is not ``checksum``.
+    """
+    if checksum is not None and dataset.checksum != checksum:
+        raise UsageError(
+            f"data set {dataset.name!r} must be the one that the study began with, whose checksum begins with "
+            f"{checksum[:12]}; what was loaded now has {dataset.checksum[:12]}. Restore the data (a loader must "
+            "always give the same) and continue, or start a new study with --results DIR."
         )
 
 

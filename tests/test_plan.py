@@ -202,7 +202,7 @@ def test_a_family_that_declares_no_cohorts_is_planned_as_the_reference_trainer_r
 
 def test_memory_bounds_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
     suite = digits(trainer="cohort", compile="never", repetitions=20)
-    one = run_bytes(suite, suite.tasks[0])
+    one = run_bytes(suite, suite.tasks[0], compiled=False)
     assert one == 1797 * 64 * 4
     monkeypatch.setattr(shards, "_SHARD_BYTES", 3 * one + 1)
     assert runs_in_shard(make_plan(suite), suite, workers=2) == {"digits-mlp": 3}
@@ -214,11 +214,11 @@ def test_kept_states_count(fake: ModuleType) -> None:
     suite = Suite.of(fake.suite_of("fake-adaptive", "fake-resumes", budget={"trials": 50}))
     forgetful = Suite.of(fake.suite_of("fake-adaptive", budget={"trials": 50}))
     data = 60 * 4 * 4
-    assert run_bytes(forgetful, forgetful.tasks[0]) == data
-    assert run_bytes(suite, suite.tasks[0]) > data
+    assert run_bytes(forgetful, forgetful.tasks[0], compiled=False) == data
+    assert run_bytes(suite, suite.tasks[0], compiled=False) > data
     longer = suite.replace(budget={"trials": 500})
-    states = run_bytes(suite, suite.tasks[0]) - data
-    assert run_bytes(longer, longer.tasks[0]) - data == 10 * states
+    states = run_bytes(suite, suite.tasks[0], compiled=False) - data
+    assert run_bytes(longer, longer.tasks[0], compiled=False) - data == 10 * states
 
 
 def test_a_modelled_clock_says_what_it_calibrates() -> None:

@@ -10,11 +10,12 @@ from hpbench.space import Categorical, SearchSpace
 from hpbench.strategies import REGISTRY, Capability
 from hpbench.suite import Suite, SuiteTask, space_of
 from hpbench.tasks import datasets, networks
+from hpbench.tasks.datasets.splits import SPLIT_BYTES, split_bytes
 from hpbench.trial import RunKey
 
 __all__ = ["plan_shards", "run_bytes", "runs_in_shard"]
 
-_SHARD_BYTES = 512 * 1024**2
+_SHARD_BYTES = SPLIT_BYTES
 """What the runs of one shard may keep in memory at once: splits, and training states for continuing."""
 
 _TENSORS_OF_A_STATE = 4
@@ -54,21 +55,27 @@ def runs_in_shard(plan: Plan, suite: Suite, *, workers: int) -> dict[str, int]:
     return {
         task.name: 1
         if plan.steps[task.name].kind == "plain"
-        else _cohort_runs(suite, task, counts[task.name], workers=workers)
+        else _cohort_runs(
+            suite,
+            task,
+            counts[task.name],
+            workers=workers,
+            compiled=plan.steps[task.name].kind == "compiled",
+        )
         for task in suite.tasks
     }
 
 
-def _cohort_runs(suite: Suite, task: SuiteTask, count: int, *, workers: int) -> int:
+def _cohort_runs(suite: Suite, task: SuiteTask, count: int, *, workers: int, compiled: bool) -> int:
     """Return how many of ``count`` runs of ``task`` make one shard."""
     if not count:
         return 1
     even = math.ceil(count / (2 * workers))
     company = min(_LEAST_COMPANY, math.ceil(count / workers))
-    return max(1, min(max(even, company), _SHARD_BYTES // run_bytes(suite, task)))
+    return max(1, min(max(even, company), _SHARD_BYTES // run_bytes(suite, task, compiled=compiled)))
 
 
-def run_bytes(suite: Suite, task: SuiteTask) -> int:
+def run_bytes(suite: Suite, task: SuiteTask, *, compiled: bool) -> int:
     """Return roughly what one run keeps in memory at most: the split of its repetition, and its states.
 
     States are kept for strategies that continue trials, one a trial; each holds parameters, two
@@ -78,9 +85,10 @@ def run_bytes(suite: Suite, task: SuiteTask) -> int:
     """
     dataset = datasets.load(suite.data(task))
     trainings = suite.validation.trainings
+    data = split_bytes(dataset, compiled=compiled)
     kinds = [REGISTRY.get(strategy.use) for strategy in suite.strategies]
     if not any(Capability.RESUMES in kind.capabilities for kind in kinds):
-        return dataset.n_bytes * trainings
+        return data * trainings
     trials = suite.budget_trials(task) or 1
     space, family = space_of(task), networks.REGISTRY.get(task.network)
     sizes = {name: _largest(space, name) for name in family.shaping if name != "batch_size"}
@@ -90,7 +98,7 @@ def run_bytes(suite: Suite, task: SuiteTask) -> int:
     taps = 9 if family.inputs == "image" else 1
     parameters = width * (features * taps + layers * taps * width + features * dataset.n_classes)
     states = trials * parameters * _TENSORS_OF_A_STATE * dataset.inputs.itemsize
-    return (dataset.n_bytes + states) * trainings
+    return (data + states) * trainings
 
 
 def _largest(space: SearchSpace, name: str) -> int:

@@ -114,7 +114,7 @@ def test_one_fold_that_diverges_is_enough(
     broken = data[1].train_inputs.clone()
     broken[:] = math.nan
     data[1] = replace(data[1], train_inputs=broken)
-    monkeypatch.setitem(task._splits, 0, tuple(data))
+    monkeypatch.setattr(task, "folds", lambda _: tuple(data))
     (found,) = task.evaluate([ask(task)])
     assert (found.status, found.epochs, found.val_correct) == (Status.DIVERGED, 3, None)
     assert found.message == "fold 2 of 3: the validation loss was not finite after epoch 1"

@@ -58,7 +58,7 @@ def test_a_retraining_is_a_training_on_all_of_it(
     request = ask(task, 4, learning_rate=0.01)
     (found,) = task.retrain([request])
     config = task.space.complete(request.config)
-    data, stream = task._whole(0), retraining_stream(0, task.name, 0, 4)
+    data, stream = task._splits.whole(0), retraining_stream(0, task.name, 0, 4)
     plain = build(dataset, **way)
     if plain._cohorts is None:
         state = plain._trainer.start(config, data, stream)

@@ -16,6 +16,7 @@ from hpbench.seeding import strategy_stream
 from hpbench.suite import Suite
 from hpbench.tasks.network_task import NetworkTask
 from hpbench.tasks.training.data import DeviceSplit
+from hpbench.tasks.training.held import TaskSplits
 from hpbench.trial import Record
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C compiler: install gcc or set CC")
@@ -48,14 +49,23 @@ def turned(data: DeviceSplit) -> DeviceSplit:
     return replace(data, test_targets=data.test_targets.roll(7))
 
 
+class TurnedSplits(TaskSplits):
+    """Splits with other test targets."""
+
+    def folds(self, repetition: int) -> tuple[DeviceSplit, ...]:
+        return tuple(map(turned, super().folds(repetition)))
+
+    def whole(self, repetition: int) -> DeviceSplit:
+        return turned(super().whole(repetition))
+
+
 def selected(suite: Suite, *, compiled: bool, other: bool) -> tuple[list[Record], NetworkTask]:
     """Return the trials of every run of ``suite``, with other test targets or with the true ones."""
     way: dict[str, Any] = {"trainer": "cohort", "compiled": True} if compiled else {}
     spec = replace(suite.task_spec("task", device="cpu"), **way)
     task = NetworkTask(spec)
     if other:
-        task._splits[0] = tuple(map(turned, task.folds(0)))
-        task._wholes[0] = turned(task._whole(0))
+        task._splits = TurnedSplits(task.dataset, spec, task.device)
     runs = tuple(
         RunJob(
             run,
@@ -110,4 +120,4 @@ def test_other_test_targets_change_no_proposal_and_no_validation_result(
         assert best is not None
         chosen.append((best.number, epochs_to_retrain(by_number, best, patience)))
     assert chosen[0] == chosen[1]
-    assert torch.equal(task._whole(0).train_targets, turned_task._whole(0).train_targets)
+    assert torch.equal(task._splits.whole(0).train_targets, turned_task._splits.whole(0).train_targets)

@@ -13,7 +13,6 @@ from hpbench.seeding import Stream, retraining_stream, training_stream
 from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
 from hpbench.tasks.datasets.images import shape_hint
-from hpbench.tasks.datasets.splits import splits, whole
 from hpbench.tasks.networks.checks import check_smoothing
 from hpbench.tasks.training.calibration import Calibrator, retrain
 from hpbench.tasks.training.cohort import CohortTrainer
@@ -21,6 +20,7 @@ from hpbench.tasks.training.compiled import CompiledTrainer
 from hpbench.tasks.training.costs import StepCost
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.folds import evaluation_of, fold_streams
+from hpbench.tasks.training.held import HELD, TaskSplits
 from hpbench.tasks.training.lanes import Advance, Lane
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
 from hpbench.tasks.training.retraining import Retrainer
@@ -60,8 +60,7 @@ class NetworkTask(Task):
         torch.set_num_threads(spec.threads)
         if self.device.type == "cuda":
             make_repeatable()
-        self._splits: dict[int, tuple[DeviceSplit, ...]] = {}
-        self._wholes: dict[int, DeviceSplit] = {}
+        self._splits = TaskSplits(self.dataset, spec, self.device)
         self._kept: dict[tuple[RunKey, int], Kept] = {}
         self._calibrator: Calibrator | None = None
         self._trainer = ReferenceTrainer(
@@ -128,32 +127,18 @@ class NetworkTask(Task):
     def retrain(self, requests: Sequence[Request]) -> list[Evaluation]:
         """Train on everything but the test part, from scratch, and test; see ``Task.retrain``."""
         retrainer = Retrainer(
-            self._trainer, self._cohorts, space=self.space, data=self._whole, stream=self._fresh
+            self._trainer, self._cohorts, space=self.space, data=self._splits.whole, stream=self._fresh
         )
-        return retrainer.results(requests)
-
-    def _whole(self, repetition: int) -> DeviceSplit:
-        """Return training and validation part together, and the test part, on the device."""
-        if repetition not in self._wholes:
-            spec = self.spec
-            parts = whole(
-                self.dataset,
-                root_seed=spec.root_seed,
-                repetition=repetition,
-                test_fraction=spec.test_fraction,
-            )
-            self._wholes[repetition] = DeviceSplit.of(parts, self.device)
-        return self._wholes[repetition]
+        return [answer for group in self._splits.fitting(requests) for answer in retrainer.results(group)]
 
     def _fresh(self, request: Request) -> Stream:
         """Return the stream of a retraining."""
         return retraining_stream(self.spec.root_seed, self.name, request.run.repetition, request.number)
 
     def close(self) -> None:
-        """Drop every split and state."""
+        """Drop every state, and every split of this process."""
         self._kept.clear()
-        self._splits.clear()
-        self._wholes.clear()
+        HELD.clear()
         self._calibrator = None
 
     def data(self, repetition: int) -> DeviceSplit:
@@ -162,17 +147,7 @@ class NetworkTask(Task):
 
     def folds(self, repetition: int) -> tuple[DeviceSplit, ...]:
         """Return the split of each network that a trial of this repetition trains, on the device."""
-        if repetition not in self._splits:
-            parts = splits(
-                self.dataset,
-                root_seed=self.spec.root_seed,
-                repetition=repetition,
-                validation_fraction=self.spec.validation_fraction,
-                test_fraction=self.spec.test_fraction,
-                folds=self.spec.folds,
-            )
-            self._splits[repetition] = tuple(DeviceSplit.of(part, self.device) for part in parts)
-        return self._splits[repetition]
+        return self._splits.folds(repetition)
 
     def _networks(self, request: Request) -> list[tuple[DeviceSplit, Stream]]:
         """Return the split and the training stream of each network that a request trains."""

@@ -16,7 +16,10 @@ from hpbench.seeding import split_stream
 from hpbench.tasks.datasets.base import Dataset, Targets
 from hpbench.tasks.datasets.encoding import encoder
 
-__all__ = ["Split", "cross_validation", "split", "splits", "whole"]
+__all__ = ["SPLIT_BYTES", "Split", "cross_validation", "split", "split_bytes", "splits", "whole"]
+
+SPLIT_BYTES = 512 * 1024**2
+"""What the splits that a training process holds may take; the runs of one shard need no more."""
 
 _PARTS = 3
 
@@ -48,6 +51,12 @@ class Split:
     val_targets: NDArray[np.int64] | NDArray[np.float32]
     test_inputs: NDArray[np.float32]
     test_targets: NDArray[np.int64] | NDArray[np.float32]
+
+
+def split_bytes(dataset: Dataset, *, compiled: bool) -> int:
+    """Return what the inputs of one split take; compiled steps read images of several channels from a copy."""
+    copied = compiled and len(dataset.shape) > 1 and dataset.shape[0] > 1
+    return dataset.n_bytes * (2 if copied else 1)
 
 
 def split(

@@ -59,6 +59,13 @@ class DeviceSplit:
         }
         return parts[name]
 
+    @property
+    def n_bytes(self) -> int:
+        """What the inputs take, :attr:`rows` too where they are a copy that was made."""
+        own = (self.train_inputs, self.val_inputs, self.test_inputs)
+        held = {tensor.data_ptr(): tensor.nbytes for tensor in (*own, *vars(self).get("rows", {}).values())}
+        return sum(held.values())
+
     @cached_property
     def rows(self) -> dict[Part, Tensor]:
         """The inputs of each part as rows, shape ``(n, numbers)``; of images pixel by pixel, channels innermost."""

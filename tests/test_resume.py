@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from hpbench import runner, session
+from hpbench import description, runner, session
 from hpbench.errors import UsageError
 from hpbench.export import export_study
 from hpbench.store import Store
@@ -161,6 +162,34 @@ def test_another_device_torch_or_data_set_is_refused(
         fake.run(tmp_path, fake.suite_of(repetitions=1))
     with pytest.raises(UsageError, match=message):
         fake.run(tmp_path, fake.suite_of(repetitions=1))
+
+
+def test_runs_that_have_not_begun_want_the_library_that_the_study_began_with(
+    fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = fake.suite_of("fake-drifting", "fake-adaptive", repetitions=3)
+    fake.run(tmp_path, content, only="*/fake-drifting/0")
+    installed = version("numpy")
+    with monkeypatch.context() as patch:
+        for module in (description, session):
+            patch.setattr(module, "library_version", lambda name: name and "99.0")
+        begun = f"began with numpy {installed}, now it is numpy 99.0, and 2 of its runs"
+        with pytest.raises(UsageError, match=begun) as refused:
+            fake.run(tmp_path, content)
+        for words in (
+            "(task0/fake-drifting/1, ...)",
+            f"pip install 'numpy=={installed}'",
+            "--only",
+            "--results",
+        ):
+            assert words in str(refused.value)
+        with Store.open(tmp_path, read_only=True) as store:
+            assert [event.kind for event in store.events()] == ["created"]
+        fake.run(tmp_path, content, only="*/fake-adaptive")
+    fake.run(tmp_path, content)
+    assert len(fake.lines_of(tmp_path)) == 2 * 3 * 6
+    monkeypatch.setattr(description, "library_version", lambda name: name and "99.0")
+    assert fake.run(tmp_path, content)[0].exit_code == 0  # nothing is left to do
 
 
 def test_a_strategy_that_changed_its_mind_fails_its_runs_and_the_study_goes_on(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +19,9 @@ from hpbench.study import StudyInfo
 from hpbench.suite import Suite, SuiteStrategy, SuiteTask, space_of
 from hpbench.tasks import datasets, families
 from hpbench.tasks.datasets.splits import splits
+from hpbench.trial import RunKey
 
-__all__ = ["check_continues", "describe_parameter", "describe_study"]
+__all__ = ["check_continues", "check_libraries", "describe_parameter", "describe_study"]
 
 _MOST_DIFFERENCES = 12
 
@@ -90,6 +91,33 @@ def check_continues(stored: StudyInfo, now: StudyInfo) -> None:
             )
     _check_same("device", stored.device, now.device, "--device")
     _check_same("torch", _torch(stored), _torch(now), "the torch version")
+
+
+def check_libraries(stored: StudyInfo, now: StudyInfo, runs: Sequence[RunKey]) -> None:
+    """Raise unless ``runs`` would be searched by the versions of libraries that the study began with.
+
+    A run with trials needs no such check: it is replayed, which shows whether the version matters.
+
+    Args:
+        stored: the study.
+        now: what it would be if it began today.
+        runs: those to be done that have no trial yet.
+
+    Raises:
+        UsageError: the version of a strategy's library differs; the message says what to do.
+    """
+    for name in dict.fromkeys(run.strategy for run in runs):
+        library = stored.strategies[name].get("library")
+        before, after = stored.strategies[name].get("version"), now.strategies[name].get("version")
+        if library and before != after:
+            waiting = [str(run) for run in runs if run.strategy == name]
+            raise UsageError(
+                f"this study's strategy {name!r} began with {library} {before}, now it is {library} {after}, and "
+                f"{len(waiting)} of its runs ({waiting[0]}{', ...' if len(waiting) > 1 else ''}) have not begun: "
+                "runs of several versions cannot be compared. "
+                f"Go back with pip install '{library}=={before}', run other strategies alone with --only, or start a "
+                "new study with --results DIR."
+            )
 
 
 def _check_same(what: str, stored: object, now: object, mend: str) -> None:

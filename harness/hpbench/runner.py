@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hpbench.description import check_continues, describe_study
+from hpbench.description import check_continues, check_libraries, describe_study
 from hpbench.environment import resolve_device
 from hpbench.errors import ExitCode, UsageError
 from hpbench.executors.local import LocalExecutor
@@ -100,7 +100,7 @@ def run_study(
     whole = make_plan(suite, device=device)
     plan = make_plan(suite, only=only, device=device) if only else whole
     info = describe_study(suite, suite_text, whole, device=device, workers=workers)
-    with locked(results), _opened(results, info) as store:
+    with locked(results), _opened(results, info, plan.runs) as store:
         _register(store, suite, whole)
         session = Session(store, suite, plan, progress)
         executor = LocalExecutor(
@@ -123,8 +123,8 @@ def run_study(
         return RunSummary(results, session.n_trials, tuple(store.runs()), requests.first, selected)
 
 
-def _opened(results: Path, info: StudyInfo) -> Store:
-    """Return the store in ``results``: a new one, or the one there if it is of the same study."""
+def _opened(results: Path, info: StudyInfo, runs: Sequence[RunKey]) -> Store:
+    """Return the store in ``results``: a new one, or the one there if ``runs`` of the same study can go on in it."""
     if not store_path(results).exists():
         store = Store.create(results, info)
         store.add_event("created", {"environment": info.environment})
@@ -132,11 +132,19 @@ def _opened(results: Path, info: StudyInfo) -> Store:
     store = Store.open(results)
     try:
         check_continues(store.info, info)
+        check_libraries(store.info, info, _unbegun(store, runs))
         store.add_event("resumed", {"environment": info.environment})
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _unbegun(store: Store, runs: Sequence[RunKey]) -> list[RunKey]:
+    """Return those of ``runs`` that are to be done and have no trial yet."""
+    over = {row.run for row in store.runs() if row.state in {RunState.COMPLETE, RunState.EXHAUSTED}}
+    counts = store.counts()
+    return [run for run in runs if run not in over and not counts.get(run)]
 
 
 def _register(store: Store, suite: Suite, plan: Plan) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "basis",
     "counted",
     "goal",
+    "machines_text",
     "p_text",
     "percent",
     "points",
@@ -27,6 +28,13 @@ METHODS = (
     "Student's t from 5 to 9, none below 5."
 )
 _PERCENT = 100.0
+_MACHINE = {
+    "torch": "torch",
+    "cpu_capability": "processor capability",
+    "torch_threads": "threads",
+    "cuda": "CUDA",
+    "cuda_device": "CUDA device",
+}
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -46,6 +54,27 @@ def about_measure(frames: Frames) -> str:
     return (
         "Tasks that predict a number: R² in per cent, 100 (1 - squared error / variance of the part's targets), "
         "which is 0 for predicting the mean and below 0 for worse. "
+    )
+
+
+def machines_text(frames: Frames) -> str:
+    """Return the warning that trials were made by unlike processors or versions of torch; nothing if they were not.
+
+    What a process did not say (CUDA, before its first use) is no difference.
+    """
+    differing = [
+        key for key in _MACHINE if len({str(item[key]) for item in frames.workers if key in item}) > 1
+    ]
+    kinds = [
+        ", ".join(f"{_MACHINE[key]} {item[key]}" for key in differing if key in item)
+        for item in frames.workers
+    ]
+    found = list(dict.fromkeys(filter(None, kinds)))
+    if not found:
+        return ""
+    return (
+        f"Warning, mixed machines: some trials were made with {', others with '.join(found)}. Results under "
+        "unlike conditions differ by rounding, under another torch they agree statistically at most."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from hpbench.analysis.across import across_tasks, critical_difference_of
-from hpbench.analysis.captions import basis, counted, p_text, percent, points
+from hpbench.analysis.captions import basis, counted, machines_text, p_text, percent, points
 from hpbench.analysis.clocks import clock_text, steps_text
 from hpbench.analysis.comparison import Cell, Study, TaskComparison, Versus
 from hpbench.analysis.evidence import pairing_claim
@@ -27,11 +27,12 @@ def summary(study: Study) -> str:
 
 
 def claims(study: Study) -> list[str]:
-    """Return the claims: every strategy against the baseline, the best of each task, what selection cost."""
+    """Return the claims: unlike machines, the best of each task, strategies against the baseline, what selection cost."""
     frames = study.frames
     if frames.trials.empty:
         return ["No trial has finished yet."]
-    found = [_best(study, comparison) for comparison in study.comparisons.values()]
+    found = [machines_text(frames)]
+    found += [_best(study, comparison) for comparison in study.comparisons.values()]
     if frames.baseline is None:
         found.append("One strategy alone: there is nothing to compare it with.")
     else:

@@ -49,6 +49,7 @@ class Frames:
             test_error (NaN for one that failed).
         epoch_errors: validation errors after each epoch of all trials, shape ``(n_epochs,)``; a trial's
             lie from ``curve_from`` to ``curve_to``.
+        workers: what torch said of itself in training processes; each entry once.
     """
 
     trials: pd.DataFrame
@@ -57,6 +58,7 @@ class Frames:
     checks: pd.DataFrame = field(default_factory=pd.DataFrame)
     retrained: pd.DataFrame = field(default_factory=pd.DataFrame)
     epoch_errors: Array = field(default_factory=lambda: np.zeros(0))
+    workers: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -172,7 +174,7 @@ def frames_of(
         records: finished trials, in any order.
         runs: every registered run with its state.
         info: what the study is; its suite names the tasks, strategies and repetitions.
-        events: what happened to the study; those that checked the modelled clock are used.
+        events: what happened to the study; those of workers and of the modelled clock's check are used.
     """
     blocks = recorded_blocks(records)
     return _frames([blocks[run] for run in _in_suite_order(blocks, info)], runs, info, events)
@@ -202,8 +204,18 @@ def _frames(
     """Return the frames of trials in suite order."""
     block = joined(blocks)
     trials = _trials(block, info)
+    listed = list(events)
+    workers: list[Mapping[str, Any]] = []
+    for event in listed:
+        if event.kind == "worker" and event.payload not in workers:
+            workers.append(event.payload)
     return Frames(
-        trials, _runs(runs, trials, info), info, _checks(events, info), epoch_errors=block.epoch_errors
+        trials,
+        _runs(runs, trials, info),
+        info,
+        _checks(listed, info),
+        epoch_errors=block.epoch_errors,
+        workers=tuple(workers),
     )
 
 

@@ -7,6 +7,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hpbench.driver import RunDriver, attempt
 from hpbench.errors import UsageError
@@ -69,6 +71,46 @@ def test_a_budget_in_epochs_ends_when_no_other_trial_can_be_paid(
     driver = driver_of(fake.shard_of(fake.suite_of(strategy, budget={"epochs": epochs})))
     assert len(finish(driver, OK, ahead=ahead)) == expected
     assert driver.state is RunState.COMPLETE
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    epochs=st.lists(st.integers(0, 10), min_size=60, max_size=60),
+    budget=st.integers(10, 150),
+    ahead=st.integers(2, 64),
+    data=st.data(),
+)
+def test_trials_that_cost_less_than_planned_leave_room_for_the_same_others_however_far_ahead_and_after_a_kill(
+    fake: ModuleType, epochs: list[int], budget: int, ahead: int, data: st.DataObject
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-ahead", epochs=10, budget={"epochs": budget}))
+    answers = [
+        replace(OK, epochs=reached) if reached else Evaluation(Status.OUT_OF_MEMORY) for reached in epochs
+    ]
+
+    def drive(ahead: int, history: list[Record]) -> tuple[RunDriver, list[Record]]:
+        driver = driver_of(shard, history=tuple(history))
+        found = finish(driver, *answers[len(history) :], ahead=ahead)
+        records = [replace(record, ask_seconds=0.0, tell_seconds=0.0) for record in [*history, *found]]
+        return driver, records
+
+    alone, expected = drive(1, [])
+    killed_at = data.draw(st.integers(0, len(expected)), "killed_at")
+    for history in ([], expected[:killed_at]):
+        driver, found = drive(ahead, history)
+        assert found == expected
+        assert (driver.state, driver.message) == (alone.state, alone.message)
+
+
+@pytest.mark.parametrize("ahead", [1, 64])
+def test_a_run_ends_only_when_the_next_trial_does_not_fit_with_nothing_on_its_way(
+    fake: ModuleType, ahead: int
+) -> None:
+    driver = driver_of(fake.shard_of(fake.suite_of("fake-ahead", epochs=10, budget={"epochs": 200})))
+    good, bad = replace(OK, epochs=10), Evaluation(Status.DIVERGED, epochs=1)
+    records = finish(driver, *[bad, good, good] * 10, ahead=ahead)
+    assert len(records) == 29
+    assert all(record.ask_seconds > 0 for record in records)
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [(6, 1), (17, 2), (18, 3)])

@@ -35,6 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "jobs",
             "lockstep",
             "plan",
+            "replay",
             "runner",
             "session",
             "shards",

@@ -9,9 +9,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Generic, TypeVar
 
-from hpbench.canonical import config_text, plain_float
-from hpbench.errors import HpbenchError, ReplayError, UsageError
+from hpbench.canonical import plain_float
+from hpbench.errors import HpbenchError, UsageError
 from hpbench.jobs import Announcement, RunJob, ShardJob
+from hpbench.replay import check_replay
 from hpbench.strategies.base import Capability, Strategy
 from hpbench.strategies.factory import create
 from hpbench.study import RunState
@@ -81,6 +82,7 @@ class RunDriver:
         self._failures = 0
         self._epochs = 0
         self._seconds = 0.0
+        self._pending: Asked | None = None
         self._ending: tuple[RunState, str] | None = None
 
     @property
@@ -114,43 +116,32 @@ class RunDriver:
         )
         for number, record in enumerate(job.history):
             proposal = strategy.ask()
-            self._check_replay(number, record, proposal)
+            check_replay(job, number, record, proposal)
             self._account(record)
             strategy.tell(replace(record.as_trial(shard.objective), config=proposal.config))  # type: ignore[union-attr]
         self._asked = len(job.history)
         return strategy
 
-    def _check_replay(self, number: int, record: Record, proposal: Proposal | None) -> None:
-        """Raise unless ``proposal`` is what the store says was proposed."""
-        if record.number != number:
-            raise ReplayError(
-                f"run {self.run}: trial {number} is missing in the store, trial {record.number} is there."
-            )
-        if (
-            proposal is not None
-            and config_text(proposal.config) == config_text(record.config)
-            and proposal.parent == record.parent
-        ):
-            return
-        now = "nothing" if proposal is None else config_text(proposal.config)
-        raise ReplayError(
-            f"strategy {self.run.strategy!r} diverged at trial {number} of {self.run}: stored "
-            f"{config_text(record.config)} ({self.job.stored_with}), proposed now {now} "
-            f"({self.job.running_with}). Install the version it was stored with, or use another results directory."
-        )
-
     def ask(self, ahead: int) -> list[Asked]:
-        """Return the next proposals: one, or up to ``ahead`` of a strategy that does not adapt."""
+        """Return the next proposals: one, or up to ``ahead`` of a strategy that does not adapt.
+
+        Of a budget in epochs each is counted at its full price. Those on their way may turn out cheaper,
+        so one that does not fit beside them waits for the next call; the run ends when one does not fit
+        with nothing on its way. So the trials are the same however far the strategy is asked ahead.
+        """
+        limit = self._shard.allowance.epochs
         asked: list[Asked] = []
-        planned = 0
+        planned = self._epochs
         while self.active and self._ending is None and len(asked) < self._room(ahead):
-            item = self._ask_once()
+            item, self._pending = self._pending or self._ask_once(), None
             if item is None:
                 break
             planned += self._cost(item.request)
-            limit = self._shard.allowance.epochs
-            if limit is not None and self._epochs + planned > limit:
-                self._ending = (RunState.COMPLETE, "")
+            if limit is not None and planned > limit:
+                if asked:
+                    self._pending = item
+                else:
+                    self._ending = (RunState.COMPLETE, "")
                 break
             self._asked += 1
             asked.append(item)

@@ -164,6 +164,39 @@ def test_too_many_failures_in_a_row_end_the_run_at_the_same_trial_however_far_it
     assert driver.message == "4 trials in a row failed, the last one with status error: ValueError: no"
 
 
+BAD = Evaluation(Status.ERROR, message="ValueError: no")
+
+
+@pytest.mark.parametrize("killed_at", range(4, 9))
+def test_a_run_that_failed_is_tried_again_with_its_failures_in_a_row_counted_anew(
+    fake: ModuleType, killed_at: int
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-adaptive", budget={"trials": 50}, limits={"max_failures": 4}))
+    first = driver_of(shard)
+    records = finish(first, BAD)
+    again = driver_of(shard, history=tuple(records), failed_at=4)
+    assert again.state is RunState.RUNNING
+    records += finish(again, BAD)
+    assert (len(records), again.state) == (8, RunState.FAILED)
+    killed = driver_of(shard, history=tuple(records[:killed_at]), failed_at=4)
+    assert len(finish(killed, BAD)) == 8 - killed_at
+    assert killed.message == again.message == first.message
+
+
+def test_a_run_that_was_killed_before_its_failure_was_stored_fails_after_its_replay(fake: ModuleType) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-adaptive", budget={"trials": 50}, limits={"max_failures": 4}))
+    history = tuple(finish(driver_of(shard), BAD))
+    assert driver_of(shard, history=history).state is RunState.FAILED
+
+
+def test_a_run_that_was_tried_again_and_killed_needs_no_mark_to_go_on(fake: ModuleType) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-adaptive", budget={"trials": 50}, limits={"max_failures": 4}))
+    records = finish(driver_of(shard), BAD)
+    records += finish(driver_of(shard, history=tuple(records), failed_at=4), BAD, BAD, OK, BAD)
+    assert len(records) == 11
+    assert len(finish(driver_of(shard, history=tuple(records[:6])), OK)) == 44
+
+
 def test_ask_and_tell_are_timed_and_the_strategy_is_told_validation_only(fake: ModuleType) -> None:
     driver = driver_of(fake.shard_of(fake.suite_of("fake-adaptive")))
     (asked,) = driver.ask(1)

@@ -115,12 +115,22 @@ class RunDriver:
             options=job.options,
         )
         for number, record in enumerate(job.history):
+            self._count_anew(tried_again=True)
             proposal = strategy.ask()
             check_replay(job, number, record, proposal)
             self._account(record)
             strategy.tell(replace(record.as_trial(shard.objective), config=proposal.config))  # type: ignore[union-attr]
         self._asked = len(job.history)
+        self._count_anew(tried_again=job.failed_at == len(job.history))
         return strategy
+
+    def _count_anew(self, *, tried_again: bool) -> None:
+        """Forget the failures in a row that ended the run, if it was tried again after them.
+
+        That it has trials after them tells it too, so a run that is killed when it is tried again goes on.
+        """
+        if tried_again and self._failures >= self._shard.max_failures:
+            self._failures = 0
 
     def ask(self, ahead: int) -> list[Asked]:
         """Return the next proposals: one, or up to ``ahead`` of a strategy that does not adapt.

@@ -66,6 +66,8 @@ class RunJob:
         history: the trials that are finished, in order; the run is replayed from them.
         alone_until: trials up to this number are trained one at a time and alone, because a process
             died in their company; -1: none.
+        failed_at: how many trials the run had when the store had it as failed and it was taken up again;
+            None: it was not. Failures in a row are counted anew from there.
         stored_with: library and version that made the history, for messages.
         running_with: library and version of today.
     """
@@ -76,6 +78,7 @@ class RunJob:
     seed: int
     history: tuple[Record, ...] = ()
     alone_until: int = -1
+    failed_at: int | None = None
     stored_with: str = "hpbench"
     running_with: str = "hpbench"
 

@@ -168,12 +168,14 @@ class Session:
         strategy = self._suite.strategy(run.strategy)
         stored = self._store.info.strategies.get(run.strategy, {})
         library = stored.get("library")
+        history = tuple(self._store.records(run))
         return RunJob(
             run=run,
             use=strategy.use,
             options=strategy.options,
             seed=strategy_stream(self._suite.root_seed, run.task, run.repetition).integer(),
-            history=tuple(self._store.records(run)),
+            history=history,
+            failed_at=len(history) if self._states.get(run) is RunState.FAILED else None,
             stored_with=f"{library} {stored.get('version')}"
             if library
             else f"hpbench {self._store.info.hpbench_version}",

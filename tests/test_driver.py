@@ -278,6 +278,19 @@ def test_a_parent_must_be_finished(fake: ModuleType, parent: int) -> None:
         driver._request(replace(asked.proposal, epochs=2, parent=parent))
 
 
+def test_a_parent_that_failed_before_its_first_epoch_is_refused_live_and_after_a_replay(
+    fake: ModuleType,
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-resumes"))
+    live = driver_of(shard)
+    (asked,) = live.ask(1)
+    record = live.tell(asked, Evaluation(Status.OUT_OF_MEMORY))
+    assert record is not None
+    for driver in (live, driver_of(shard, history=(record,))):
+        with pytest.raises(UsageError, match="trial 0 has none, its status is out_of_memory"):
+            driver._request(replace(asked.proposal, epochs=2, parent=0))
+
+
 def test_a_failure_of_ours_is_its_message_and_a_foreign_one_names_places_without_folders() -> None:
     def ours() -> None:
         raise UsageError("all is said")

@@ -210,14 +210,27 @@ class RunDriver:
         return Request(self.run, self._asked, proposal.config, epochs, proposal.parent, keep=resumes)
 
     def _epochs_of(self, parent: int | None, *, resumes: bool) -> int:
-        """Return the epochs that a continued trial has already."""
+        """Return the epochs that a continued trial has already.
+
+        One that failed before its first epoch has left no training state, and none could be trained again
+        for it after a resume, so it cannot be continued.
+
+        Raises:
+            UsageError: there is no such trial to continue.
+        """
         if parent is None:
             return 0
         if not resumes or not 0 <= parent < len(self.records):
             raise UsageError(
                 f"`parent` must be a finished trial of the run, and the strategy must declare RESUMES; got {parent}."
             )
-        return self.records[parent].evaluation.epochs
+        result = self.records[parent].evaluation
+        if result.epochs == 0:
+            raise UsageError(
+                f"`parent` must be a trial with at least one epoch; trial {parent} has none, "
+                f"its status is {result.status}."
+            )
+        return result.epochs
 
     def _cost(self, request: Request) -> int:
         """Return the epochs that ``request`` adds, in every fold."""

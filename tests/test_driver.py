@@ -84,6 +84,7 @@ def test_trials_that_cost_less_than_planned_leave_room_for_the_same_others_howev
     fake: ModuleType, epochs: list[int], budget: int, ahead: int, data: st.DataObject
 ) -> None:
     shard = fake.shard_of(fake.suite_of("fake-ahead", epochs=10, budget={"epochs": budget}))
+    shard = replace(shard, spec=replace(shard.spec, patience=3))
     answers = [
         replace(OK, epochs=reached) if reached else Evaluation(Status.OUT_OF_MEMORY) for reached in epochs
     ]
@@ -365,6 +366,22 @@ def test_replay_sees_another_parent(fake: ModuleType) -> None:
     history = finish(driver_of(shard), replace(OK, epochs=1), replace(OK, epochs=2), replace(OK, epochs=3))
     history[1] = replace(history[1], parent=None)
     assert "diverged at trial 1" in driver_of(shard, history=tuple(history)).message
+
+
+@pytest.mark.parametrize(
+    ("status", "patience", "seen"),
+    [(Status.OK, None, True), (Status.OK, 3, False), (Status.DIVERGED, None, False)],
+)
+def test_replay_sees_other_epochs_of_a_trial_that_was_trained_to_the_end(
+    fake: ModuleType, status: Status, patience: int | None, seen: bool
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-adaptive"))
+    shard = replace(shard, spec=replace(shard.spec, patience=patience))
+    history = finish(driver_of(shard), OK)
+    history[3] = replace(history[3], evaluation=replace(OK, status=status, epochs=1))
+    message = driver_of(shard, history=tuple(history)).message
+    assert ("diverged at trial 3" in message) is seen
+    assert ("until epoch 1" in message and "until epoch 2" in message) is seen
 
 
 def test_replay_sees_a_strategy_that_ends_earlier(fake: ModuleType) -> None:

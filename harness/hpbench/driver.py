@@ -117,7 +117,7 @@ class RunDriver:
         for number, record in enumerate(job.history):
             self._count_anew(tried_again=True)
             proposal = strategy.ask()
-            check_replay(job, number, record, proposal)
+            check_replay(job, shard.spec, number, record, proposal)
             self._account(record)
             strategy.tell(replace(record.as_trial(shard.objective), config=proposal.config))  # type: ignore[union-attr]
         self._asked = len(job.history)

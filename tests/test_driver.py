@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpbench.driver import RunDriver, attempt
+from hpbench.driver import RunDriver
 from hpbench.errors import UsageError
 from hpbench.jobs import Allowance, ShardJob
 from hpbench.study import RunState
@@ -144,6 +144,15 @@ def test_an_inherited_epoch_is_not_paid_again(fake: ModuleType) -> None:
 def test_a_budget_in_seconds_ends_after_the_trial_that_crosses_it(fake: ModuleType) -> None:
     driver = driver_of(fake.shard_of(fake.suite_of("fake-ahead", budget={"seconds": 2.5})))
     assert len(finish(driver, OK, ahead=64)) == 3
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("-inf"), -1.0])
+def test_seconds_that_are_none_end_a_run_with_a_budget_in_seconds(fake: ModuleType, seconds: float) -> None:
+    content = fake.suite_of("fake-ahead", budget={"seconds": 2.5}, limits={"max_failures": 4})
+    driver = driver_of(fake.shard_of(content))
+    assert len(finish(driver, OK, replace(OK, train_seconds=seconds))) == 5
+    assert driver.state is RunState.FAILED
+    assert f"`train_seconds` must be finite and at least 0, got {seconds}" in driver.message
 
 
 def test_a_strategy_with_nothing_left_is_exhausted(fake: ModuleType) -> None:
@@ -292,28 +301,6 @@ def test_a_parent_that_failed_before_its_first_epoch_is_refused_live_and_after_a
             driver._request(replace(asked.proposal, epochs=2, parent=0))
 
 
-def test_a_failure_of_ours_is_its_message_and_a_foreign_one_names_places_without_folders() -> None:
-    def ours() -> None:
-        raise UsageError("all is said")
-
-    def foreign() -> None:
-        raise KeyError("x")
-
-    assert attempt(ours).failure == "all is said"
-    text = attempt(foreign).failure
-    assert text is not None
-    assert text.startswith("KeyError: 'x'\ntest_driver.py:")
-    assert "/" not in text
-
-
-def test_what_is_no_error_of_a_program_is_not_caught() -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        attempt(interrupted)
-
-
 # -- replay ----------------------------------------------------------------------------------------
 
 
@@ -373,7 +360,7 @@ def test_replay_sees_another_parent(fake: ModuleType) -> None:
     [(Status.OK, None, True), (Status.OK, 3, False), (Status.DIVERGED, None, False)],
 )
 def test_replay_sees_other_epochs_of_a_trial_that_was_trained_to_the_end(
-    fake: ModuleType, status: Status, patience: int | None, seen: bool
+    fake: ModuleType, status: Status, patience: int | None, *, seen: bool
 ) -> None:
     shard = fake.shard_of(fake.suite_of("fake-adaptive"))
     shard = replace(shard, spec=replace(shard.spec, patience=patience))

@@ -246,7 +246,11 @@ def test_a_run_that_lost_too_many_trials_is_tried_again_by_the_same_command(
     fake: ModuleType, tmp_path: Path
 ) -> None:
     content = fake.suite_of(
-        "fake-adaptive", behaviour="raise-all", repetitions=1, limits={"max_failures": 2}, budget={"trials": 5}
+        "fake-adaptive",
+        behaviour="raise-all",
+        repetitions=1,
+        limits={"max_failures": 2},
+        budget={"trials": 5},
     )
     found = [fake.run(tmp_path / "r", content)[0] for _ in range(4)]
     assert [(summary.trials, summary.exit_code) for summary in found] == [(2, 3), (2, 3), (1, 0), (0, 0)]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import perf_counter
-from typing import Generic, TypeVar
 
-from hpbench.canonical import plain_float
-from hpbench.errors import HpbenchError, UsageError
+from hpbench.answers import attempt, stored
+from hpbench.errors import UsageError
 from hpbench.jobs import Announcement, RunJob, ShardJob
 from hpbench.replay import check_replay
 from hpbench.strategies.base import Capability, Strategy
@@ -18,33 +14,7 @@ from hpbench.strategies.factory import create
 from hpbench.study import RunState
 from hpbench.trial import Evaluation, Proposal, Record, Request, Status
 
-__all__ = ["Asked", "Outcome", "RunDriver", "attempt"]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[T]):
-    """What a call into foreign code gave: a value, or ``failure`` as text."""
-
-    value: T | None = None
-    failure: str | None = None
-
-
-def attempt(call: Callable[[], T]) -> Outcome[T]:
-    """Return what ``call`` gives, or what it raised as text: the one place that catches everything.
-
-    Strategies, tasks and plug-ins are foreign code; what they raise ends a trial or a run, never the
-    study. The text names files without their folders, so it is the same on every machine.
-    """
-    try:
-        return Outcome(value=call())
-    except HpbenchError as error:
-        return Outcome(failure=str(error))
-    except Exception as error:  # noqa: BLE001 - the one place; see above
-        frames = traceback.extract_tb(error.__traceback__)[1:]
-        places = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
-        return Outcome(failure="\n".join([f"{type(error).__name__}: {error}", *places]))
+__all__ = ["Asked", "RunDriver"]
 
 
 @dataclass(frozen=True)
@@ -242,14 +212,16 @@ class RunDriver:
         if strategy is None or not self.active:
             return None
         request = asked.request
-        record = Record(
-            run=self.run,
-            number=request.number,
-            parent=request.parent,
-            config=request.config,
-            evaluation=_storable(evaluation),
-            ask_seconds=asked.ask_seconds,
-            tell_seconds=0.0,
+        record = stored(
+            Record(
+                run=self.run,
+                number=request.number,
+                parent=request.parent,
+                config=request.config,
+                evaluation=evaluation,
+                ask_seconds=asked.ask_seconds,
+                tell_seconds=0.0,
+            )
         )
         trial = record.as_trial(self._shard.objective)
         begin = perf_counter()
@@ -297,17 +269,3 @@ class RunDriver:
         """Leave the running state, once."""
         if self.active:
             self.state, self.message = state, message
-
-
-def _storable(evaluation: Evaluation) -> Evaluation:
-    """Return ``evaluation`` as the store will hold it, so that a replay tells the very same.
-
-    A validation loss that is not finite means that the trial diverged, whatever the task called it.
-    """
-    clean = replace(
-        evaluation, val_loss=plain_float(evaluation.val_loss), test_loss=plain_float(evaluation.test_loss)
-    )
-    if evaluation.status is Status.OK and evaluation.val_loss is not None and clean.val_loss is None:
-        message = f"the validation loss is {evaluation.val_loss}"
-        return replace(clean, status=Status.DIVERGED, message=evaluation.message or message)
-    return clean

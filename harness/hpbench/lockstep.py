@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from hpbench.answers import attempt
 from hpbench.clock import ModelledClock
-from hpbench.driver import RunDriver, attempt
+from hpbench.driver import RunDriver
 from hpbench.errors import UsageError
 from hpbench.faults import fault_point
 from hpbench.jobs import Announced, Done, Ended, Finished, Message, ShardJob, Working

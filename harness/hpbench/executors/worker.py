@@ -12,7 +12,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from hpbench.driver import attempt
+from hpbench.answers import attempt
 from hpbench.environment import describe_torch
 from hpbench.errors import ExitCode, UsageError
 from hpbench.jobs import (

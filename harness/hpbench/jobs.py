@@ -97,6 +97,8 @@ class ShardJob:
         runs: in order.
         n_train: training examples.
         costs: signature → what it costs on the modelled clock; None: the clock is measured.
+        one_by_one: each trial trains in a call of its own, because it has a time limit that is not to
+            depend on its company.
     """
 
     spec: TaskSpec
@@ -108,6 +110,7 @@ class ShardJob:
     runs: tuple[RunJob, ...]
     n_train: int = 0
     costs: Mapping[str, StepCost] | None = None
+    one_by_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,16 +182,14 @@ class Working:
 
 @dataclass(frozen=True)
 class Announced:
-    """These trials are about to train, in one call."""
+    """These trials are about to train, in one call; said again, their time begins anew."""
 
     trials: tuple[Announcement, ...]
 
 
 @dataclass(frozen=True)
 class RetrainingBegun:
-    """So many incumbents are about to be trained again, in one call."""
-
-    count: int
+    """Incumbents are about to be trained again, in one call."""
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def serve_retraining(job: RetrainJob, task: Task, send: Send, stopped: Stopped) 
             break
         requests = job.requests[begin : begin + job.at_once]
         trials = job.trials[begin : begin + job.at_once]
-        send(RetrainingBegun(len(requests)))
+        send(RetrainingBegun())
         send(Retrained(_items(requests, trials, _retrained(task, requests))))
     send(Done())
 

@@ -133,3 +133,11 @@ def test_no_timing_enters_and_equal_suites_decide_alike() -> None:
     for n_runs in (1, 100, 1000, 10**5):
         first = decide_steps(suite, suite.tasks[0], n_runs=n_runs, compiler=CC)
         assert first == decide_steps(again, again.tasks[0], n_runs=n_runs, compiler=CC)
+
+
+def test_a_time_limit_is_said_to_leave_cohorts_of_one_trial() -> None:
+    for trainer, kinds in (("cohort", "compiled"), ("reference", "plain")):
+        suite = suite_of(trainer=trainer, limits={"trial_seconds": 9})
+        found = decide_steps(suite, suite.tasks[0], n_runs=10**6, compiler=CC)
+        assert found.kind == kinds
+        assert ("limits.trial_seconds: cohorts of one trial" in found.reason) is (trainer == "cohort")

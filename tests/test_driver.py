@@ -7,8 +7,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hpbench.driver import RunDriver, attempt
+from hpbench.driver import RunDriver
 from hpbench.errors import UsageError
 from hpbench.jobs import Allowance, ShardJob
 from hpbench.study import RunState
@@ -71,6 +73,47 @@ def test_a_budget_in_epochs_ends_when_no_other_trial_can_be_paid(
     assert driver.state is RunState.COMPLETE
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    epochs=st.lists(st.integers(0, 10), min_size=60, max_size=60),
+    budget=st.integers(10, 150),
+    ahead=st.integers(2, 64),
+    data=st.data(),
+)
+def test_trials_that_cost_less_than_planned_leave_room_for_the_same_others_however_far_ahead_and_after_a_kill(
+    fake: ModuleType, epochs: list[int], budget: int, ahead: int, data: st.DataObject
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-ahead", epochs=10, budget={"epochs": budget}))
+    shard = replace(shard, spec=replace(shard.spec, patience=3))
+    answers = [
+        replace(OK, epochs=reached) if reached else Evaluation(Status.OUT_OF_MEMORY) for reached in epochs
+    ]
+
+    def drive(ahead: int, history: list[Record]) -> tuple[RunDriver, list[Record]]:
+        driver = driver_of(shard, history=tuple(history))
+        found = finish(driver, *answers[len(history) :], ahead=ahead)
+        records = [replace(record, ask_seconds=0.0, tell_seconds=0.0) for record in [*history, *found]]
+        return driver, records
+
+    alone, expected = drive(1, [])
+    killed_at = data.draw(st.integers(0, len(expected)), "killed_at")
+    for history in ([], expected[:killed_at]):
+        driver, found = drive(ahead, history)
+        assert found == expected
+        assert (driver.state, driver.message) == (alone.state, alone.message)
+
+
+@pytest.mark.parametrize("ahead", [1, 64])
+def test_a_run_ends_only_when_the_next_trial_does_not_fit_with_nothing_on_its_way(
+    fake: ModuleType, ahead: int
+) -> None:
+    driver = driver_of(fake.shard_of(fake.suite_of("fake-ahead", epochs=10, budget={"epochs": 200})))
+    good, bad = replace(OK, epochs=10), Evaluation(Status.DIVERGED, epochs=1)
+    records = finish(driver, *[bad, good, good] * 10, ahead=ahead)
+    assert len(records) == 29
+    assert all(record.ask_seconds > 0 for record in records)
+
+
 @pytest.mark.parametrize(("epochs", "expected"), [(6, 1), (17, 2), (18, 3)])
 def test_a_budget_in_epochs_pays_for_every_fold(fake: ModuleType, epochs: int, expected: int) -> None:
     content = fake.suite_of("fake-adaptive", budget={"epochs": epochs}, validation={"kind": "cv", "folds": 3})
@@ -103,6 +146,15 @@ def test_a_budget_in_seconds_ends_after_the_trial_that_crosses_it(fake: ModuleTy
     assert len(finish(driver, OK, ahead=64)) == 3
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("-inf"), -1.0])
+def test_seconds_that_are_none_end_a_run_with_a_budget_in_seconds(fake: ModuleType, seconds: float) -> None:
+    content = fake.suite_of("fake-ahead", budget={"seconds": 2.5}, limits={"max_failures": 4})
+    driver = driver_of(fake.shard_of(content))
+    assert len(finish(driver, OK, replace(OK, train_seconds=seconds))) == 5
+    assert driver.state is RunState.FAILED
+    assert f"`train_seconds` must be finite and at least 0, got {seconds}" in driver.message
+
+
 def test_a_strategy_with_nothing_left_is_exhausted(fake: ModuleType) -> None:
     driver = driver_of(fake.shard_of(fake.suite_of("fake-short", budget={"trials": 50})))
     assert len(finish(driver, OK)) == 5
@@ -120,6 +172,39 @@ def test_too_many_failures_in_a_row_end_the_run_at_the_same_trial_however_far_it
     assert len(records) == 7
     assert driver.state is RunState.FAILED
     assert driver.message == "4 trials in a row failed, the last one with status error: ValueError: no"
+
+
+BAD = Evaluation(Status.ERROR, message="ValueError: no")
+
+
+@pytest.mark.parametrize("killed_at", range(4, 9))
+def test_a_run_that_failed_is_tried_again_with_its_failures_in_a_row_counted_anew(
+    fake: ModuleType, killed_at: int
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-adaptive", budget={"trials": 50}, limits={"max_failures": 4}))
+    first = driver_of(shard)
+    records = finish(first, BAD)
+    again = driver_of(shard, history=tuple(records), failed_at=4)
+    assert again.state is RunState.RUNNING
+    records += finish(again, BAD)
+    assert (len(records), again.state) == (8, RunState.FAILED)
+    killed = driver_of(shard, history=tuple(records[:killed_at]), failed_at=4)
+    assert len(finish(killed, BAD)) == 8 - killed_at
+    assert killed.message == again.message == first.message
+
+
+def test_a_run_that_was_killed_before_its_failure_was_stored_fails_after_its_replay(fake: ModuleType) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-adaptive", budget={"trials": 50}, limits={"max_failures": 4}))
+    history = tuple(finish(driver_of(shard), BAD))
+    assert driver_of(shard, history=history).state is RunState.FAILED
+
+
+def test_a_run_that_was_tried_again_and_killed_needs_no_mark_to_go_on(fake: ModuleType) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-adaptive", budget={"trials": 50}, limits={"max_failures": 4}))
+    records = finish(driver_of(shard), BAD)
+    records += finish(driver_of(shard, history=tuple(records), failed_at=4), BAD, BAD, OK, BAD)
+    assert len(records) == 11
+    assert len(finish(driver_of(shard, history=tuple(records[:6])), OK)) == 44
 
 
 def test_ask_and_tell_are_timed_and_the_strategy_is_told_validation_only(fake: ModuleType) -> None:
@@ -203,26 +288,17 @@ def test_a_parent_must_be_finished(fake: ModuleType, parent: int) -> None:
         driver._request(replace(asked.proposal, epochs=2, parent=parent))
 
 
-def test_a_failure_of_ours_is_its_message_and_a_foreign_one_names_places_without_folders() -> None:
-    def ours() -> None:
-        raise UsageError("all is said")
-
-    def foreign() -> None:
-        raise KeyError("x")
-
-    assert attempt(ours).failure == "all is said"
-    text = attempt(foreign).failure
-    assert text is not None
-    assert text.startswith("KeyError: 'x'\ntest_driver.py:")
-    assert "/" not in text
-
-
-def test_what_is_no_error_of_a_program_is_not_caught() -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        attempt(interrupted)
+def test_a_parent_that_failed_before_its_first_epoch_is_refused_live_and_after_a_replay(
+    fake: ModuleType,
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-resumes"))
+    live = driver_of(shard)
+    (asked,) = live.ask(1)
+    record = live.tell(asked, Evaluation(Status.OUT_OF_MEMORY))
+    assert record is not None
+    for driver in (live, driver_of(shard, history=(record,))):
+        with pytest.raises(UsageError, match="trial 0 has none, its status is out_of_memory"):
+            driver._request(replace(asked.proposal, epochs=2, parent=0))
 
 
 # -- replay ----------------------------------------------------------------------------------------
@@ -277,6 +353,22 @@ def test_replay_sees_another_parent(fake: ModuleType) -> None:
     history = finish(driver_of(shard), replace(OK, epochs=1), replace(OK, epochs=2), replace(OK, epochs=3))
     history[1] = replace(history[1], parent=None)
     assert "diverged at trial 1" in driver_of(shard, history=tuple(history)).message
+
+
+@pytest.mark.parametrize(
+    ("status", "patience", "seen"),
+    [(Status.OK, None, True), (Status.OK, 3, False), (Status.DIVERGED, None, False)],
+)
+def test_replay_sees_other_epochs_of_a_trial_that_was_trained_to_the_end(
+    fake: ModuleType, status: Status, patience: int | None, *, seen: bool
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-adaptive"))
+    shard = replace(shard, spec=replace(shard.spec, patience=patience))
+    history = finish(driver_of(shard), OK)
+    history[3] = replace(history[3], evaluation=replace(OK, status=status, epochs=1))
+    message = driver_of(shard, history=tuple(history)).message
+    assert ("diverged at trial 3" in message) is seen
+    assert ("until epoch 1" in message and "until epoch 2" in message) is seen
 
 
 def test_replay_sees_a_strategy_that_ends_earlier(fake: ModuleType) -> None:

@@ -49,6 +49,17 @@ def test_asking_ahead_fills_the_call(fake: ModuleType) -> None:
     assert task.sizes == [5, 3, 1, 1, 1, 1]
 
 
+def test_with_a_time_limit_each_trial_is_announced_and_trained_by_itself(fake: ModuleType) -> None:
+    content = fake.suite_of("fake-adaptive", "fake-ahead", budget={"trials": 3})
+    shard = fake.shard_of(content)
+    messages, task = run(fake, replace(shard, one_by_one=True))
+    assert task.sizes == [1] * 12
+    assert [len(item.trials) for item in messages if isinstance(item, Announced)] == [1] * 12
+    assert records_of(messages) == records_of(run(fake, shard)[0])
+    messages, task = run(fake, replace(shard, one_by_one=True), rounds=4)
+    assert len(task.sizes) == 3  # it is asked whether to stop before each trial and each round
+
+
 @pytest.mark.parametrize("ahead", [1, 3, 64])
 def test_company_changes_no_record(fake: ModuleType, ahead: int) -> None:
     content = fake.suite_of("fake-adaptive", "fake-ahead", "fake-short", "random")
@@ -87,6 +98,8 @@ def test_lost_training_states_are_trained_again_from_the_root(fake: ModuleType) 
     messages, task = run(fake, rest)
     assert records_of(messages) == whole[2:]
     assert task.sizes == [1, 1, 1]
+    announced = [message for message in messages if isinstance(message, Announced)]
+    assert announced == [announced[0]] * 3  # so that the time limit begins anew for each
 
 
 def test_states_are_dropped_when_their_run_ends(fake: ModuleType) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -187,9 +188,23 @@ def test_a_trial_that_hangs_is_ended_at_the_limit(fake: ModuleType, tmp_path: Pa
     assert summary.exit_code == 0
 
 
+@pytest.mark.parametrize("keys", [{}, {"trainer": "cohort", "compile": "always"}], ids=["plain", "cohort"])
+def test_whether_a_trial_is_too_slow_does_not_depend_on_its_company(
+    fake: ModuleType, tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    content = fake.suite_of(
+        "fake-ahead", "random", behaviour="slow", repetitions=1, limits={"trial_seconds": 0.5}, **keys
+    )
+    fake.run(tmp_path / "r", content)
+    found = [line["status"] for line in fake.lines_of(tmp_path / "r")]
+    assert found == (["ok"] * 3 + ["timeout"] + ["ok"] * 2) * 2
+
+
 @pytest.mark.parametrize("behaviour", ["kill", "hang"])
 def test_the_guilty_trial_is_found_among_many(fake: ModuleType, tmp_path: Path, behaviour: str) -> None:
-    keys = {"trainer": "cohort", "budget": {"trials": 5}, "limits": {"trial_seconds": 0.4}}
+    keys: dict[str, Any] = {"trainer": "cohort", "compile": "always", "budget": {"trials": 5}}
+    if behaviour == "hang":
+        keys["limits"] = {"trial_seconds": 0.4}
     fake.run(tmp_path / "r", fake.suite_of("fake-ahead", behaviour=behaviour, **keys))
     lines = fake.lines_of(tmp_path / "r")
     fake.run(tmp_path / "plain", fake.suite_of("fake-ahead", **keys))
@@ -240,6 +255,20 @@ def test_a_task_in_which_everything_fails_ends_with_a_clear_line(
     assert summary.exit_code == 3
     assert all("3 trials in a row failed" in row.message for row in summary.failed)
     assert len(fake.lines_of(tmp_path / "r")) == 12
+
+
+def test_a_run_that_lost_too_many_trials_is_tried_again_by_the_same_command(
+    fake: ModuleType, tmp_path: Path
+) -> None:
+    content = fake.suite_of(
+        "fake-adaptive",
+        behaviour="raise-all",
+        repetitions=1,
+        limits={"max_failures": 2},
+        budget={"trials": 5},
+    )
+    found = [fake.run(tmp_path / "r", content)[0] for _ in range(4)]
+    assert [(summary.trials, summary.exit_code) for summary in found] == [(2, 3), (2, 3), (1, 0), (0, 0)]
 
 
 def test_a_task_that_cannot_be_built_fails_its_runs(fake: ModuleType, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ study must decide alike: no timing enters.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hpbench.errors import UsageError
@@ -84,6 +84,16 @@ def decide_steps(
     Raises:
         UsageError: the suite wants compiled steps, and there is no compiler.
     """
+    steps = _steps(suite, task, n_runs=n_runs, compiler=compiler, device=device)
+    if suite.limits.trial_seconds is None or steps.kind == "plain":
+        return steps
+    return replace(steps, reason=f"{steps.reason}; limits.trial_seconds: cohorts of one trial")
+
+
+def _steps(
+    suite: Suite, task: SuiteTask, *, n_runs: int, compiler: Sequence[str] | None, device: str
+) -> Steps:
+    """Return how the trials take their steps and why, time limits aside."""
     if task.function is not None:
         return Steps("plain", "a function takes no steps of training")
     if suite.trainer == "reference":

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import perf_counter
-from typing import Generic, TypeVar
 
-from hpbench.canonical import config_text, plain_float
-from hpbench.errors import HpbenchError, ReplayError, UsageError
+from hpbench.answers import attempt, stored
+from hpbench.errors import UsageError
 from hpbench.jobs import Announcement, RunJob, ShardJob
+from hpbench.replay import check_replay
 from hpbench.strategies.base import Capability, Strategy
 from hpbench.strategies.factory import create
 from hpbench.study import RunState
 from hpbench.trial import Evaluation, Proposal, Record, Request, Status
 
-__all__ = ["Asked", "Outcome", "RunDriver", "attempt"]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[T]):
-    """What a call into foreign code gave: a value, or ``failure`` as text."""
-
-    value: T | None = None
-    failure: str | None = None
-
-
-def attempt(call: Callable[[], T]) -> Outcome[T]:
-    """Return what ``call`` gives, or what it raised as text: the one place that catches everything.
-
-    Strategies, tasks and plug-ins are foreign code; what they raise ends a trial or a run, never the
-    study. The text names files without their folders, so it is the same on every machine.
-    """
-    try:
-        return Outcome(value=call())
-    except HpbenchError as error:
-        return Outcome(failure=str(error))
-    except Exception as error:  # noqa: BLE001 - the one place; see above
-        frames = traceback.extract_tb(error.__traceback__)[1:]
-        places = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
-        return Outcome(failure="\n".join([f"{type(error).__name__}: {error}", *places]))
+__all__ = ["Asked", "RunDriver"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +52,7 @@ class RunDriver:
         self._failures = 0
         self._epochs = 0
         self._seconds = 0.0
+        self._pending: Asked | None = None
         self._ending: tuple[RunState, str] | None = None
 
     @property
@@ -113,44 +85,43 @@ class RunDriver:
             options=job.options,
         )
         for number, record in enumerate(job.history):
+            self._count_anew(tried_again=True)
             proposal = strategy.ask()
-            self._check_replay(number, record, proposal)
+            check_replay(job, shard.spec, number, record, proposal)
             self._account(record)
             strategy.tell(replace(record.as_trial(shard.objective), config=proposal.config))  # type: ignore[union-attr]
         self._asked = len(job.history)
+        self._count_anew(tried_again=job.failed_at == len(job.history))
         return strategy
 
-    def _check_replay(self, number: int, record: Record, proposal: Proposal | None) -> None:
-        """Raise unless ``proposal`` is what the store says was proposed."""
-        if record.number != number:
-            raise ReplayError(
-                f"run {self.run}: trial {number} is missing in the store, trial {record.number} is there."
-            )
-        if (
-            proposal is not None
-            and config_text(proposal.config) == config_text(record.config)
-            and proposal.parent == record.parent
-        ):
-            return
-        now = "nothing" if proposal is None else config_text(proposal.config)
-        raise ReplayError(
-            f"strategy {self.run.strategy!r} diverged at trial {number} of {self.run}: stored "
-            f"{config_text(record.config)} ({self.job.stored_with}), proposed now {now} "
-            f"({self.job.running_with}). Install the version it was stored with, or use another results directory."
-        )
+    def _count_anew(self, *, tried_again: bool) -> None:
+        """Forget the failures in a row that ended the run, if it was tried again after them.
+
+        That it has trials after them tells it too, so a run that is killed when it is tried again goes on.
+        """
+        if tried_again and self._failures >= self._shard.max_failures:
+            self._failures = 0
 
     def ask(self, ahead: int) -> list[Asked]:
-        """Return the next proposals: one, or up to ``ahead`` of a strategy that does not adapt."""
+        """Return the next proposals: one, or up to ``ahead`` of a strategy that does not adapt.
+
+        Of a budget in epochs each is counted at its full price. Those on their way may turn out cheaper,
+        so one that does not fit beside them waits for the next call; the run ends when one does not fit
+        with nothing on its way. So the trials are the same however far the strategy is asked ahead.
+        """
+        limit = self._shard.allowance.epochs
         asked: list[Asked] = []
-        planned = 0
+        planned = self._epochs
         while self.active and self._ending is None and len(asked) < self._room(ahead):
-            item = self._ask_once()
+            item, self._pending = self._pending or self._ask_once(), None
             if item is None:
                 break
             planned += self._cost(item.request)
-            limit = self._shard.allowance.epochs
-            if limit is not None and self._epochs + planned > limit:
-                self._ending = (RunState.COMPLETE, "")
+            if limit is not None and planned > limit:
+                if asked:
+                    self._pending = item
+                else:
+                    self._ending = (RunState.COMPLETE, "")
                 break
             self._asked += 1
             asked.append(item)
@@ -209,14 +180,27 @@ class RunDriver:
         return Request(self.run, self._asked, proposal.config, epochs, proposal.parent, keep=resumes)
 
     def _epochs_of(self, parent: int | None, *, resumes: bool) -> int:
-        """Return the epochs that a continued trial has already."""
+        """Return the epochs that a continued trial has already.
+
+        One that failed before its first epoch has left no training state, and none could be trained again
+        for it after a resume, so it cannot be continued.
+
+        Raises:
+            UsageError: there is no such trial to continue.
+        """
         if parent is None:
             return 0
         if not resumes or not 0 <= parent < len(self.records):
             raise UsageError(
                 f"`parent` must be a finished trial of the run, and the strategy must declare RESUMES; got {parent}."
             )
-        return self.records[parent].evaluation.epochs
+        result = self.records[parent].evaluation
+        if result.epochs == 0:
+            raise UsageError(
+                f"`parent` must be a trial with at least one epoch; trial {parent} has none, "
+                f"its status is {result.status}."
+            )
+        return result.epochs
 
     def _cost(self, request: Request) -> int:
         """Return the epochs that ``request`` adds, in every fold."""
@@ -228,14 +212,16 @@ class RunDriver:
         if strategy is None or not self.active:
             return None
         request = asked.request
-        record = Record(
-            run=self.run,
-            number=request.number,
-            parent=request.parent,
-            config=request.config,
-            evaluation=_storable(evaluation),
-            ask_seconds=asked.ask_seconds,
-            tell_seconds=0.0,
+        record = stored(
+            Record(
+                run=self.run,
+                number=request.number,
+                parent=request.parent,
+                config=request.config,
+                evaluation=evaluation,
+                ask_seconds=asked.ask_seconds,
+                tell_seconds=0.0,
+            )
         )
         trial = record.as_trial(self._shard.objective)
         begin = perf_counter()
@@ -283,17 +269,3 @@ class RunDriver:
         """Leave the running state, once."""
         if self.active:
             self.state, self.message = state, message
-
-
-def _storable(evaluation: Evaluation) -> Evaluation:
-    """Return ``evaluation`` as the store will hold it, so that a replay tells the very same.
-
-    A validation loss that is not finite means that the trial diverged, whatever the task called it.
-    """
-    clean = replace(
-        evaluation, val_loss=plain_float(evaluation.val_loss), test_loss=plain_float(evaluation.test_loss)
-    )
-    if evaluation.status is Status.OK and evaluation.val_loss is not None and clean.val_loss is None:
-        message = f"the validation loss is {evaluation.val_loss}"
-        return replace(clean, status=Status.DIVERGED, message=evaluation.message or message)
-    return clean

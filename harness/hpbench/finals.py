@@ -75,7 +75,7 @@ def retrain_jobs(
             missing.setdefault(run.task, []).extend(_missing(store, suite, run))
     jobs = []
     for task, items in missing.items():
-        alone = specs[task].trainer == "reference"
+        alone = specs[task].trainer == "reference" or suite.limits.trial_seconds is not None
         size = suite.final.retrain if alone else _TOGETHER
         for begin in range(0, len(items), size):
             block = items[begin : begin + size]

@@ -66,6 +66,8 @@ class RunJob:
         history: the trials that are finished, in order; the run is replayed from them.
         alone_until: trials up to this number are trained one at a time and alone, because a process
             died in their company; -1: none.
+        failed_at: how many trials the run had when the store had it as failed and it was taken up again;
+            None: it was not. Failures in a row are counted anew from there.
         stored_with: library and version that made the history, for messages.
         running_with: library and version of today.
     """
@@ -76,6 +78,7 @@ class RunJob:
     seed: int
     history: tuple[Record, ...] = ()
     alone_until: int = -1
+    failed_at: int | None = None
     stored_with: str = "hpbench"
     running_with: str = "hpbench"
 
@@ -94,6 +97,8 @@ class ShardJob:
         runs: in order.
         n_train: training examples.
         costs: signature → what it costs on the modelled clock; None: the clock is measured.
+        one_by_one: each trial trains in a call of its own, because it has a time limit that is not to
+            depend on its company.
     """
 
     spec: TaskSpec
@@ -105,6 +110,7 @@ class ShardJob:
     runs: tuple[RunJob, ...]
     n_train: int = 0
     costs: Mapping[str, StepCost] | None = None
+    one_by_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,16 +182,14 @@ class Working:
 
 @dataclass(frozen=True)
 class Announced:
-    """These trials are about to train, in one call."""
+    """These trials are about to train, in one call; said again, their time begins anew."""
 
     trials: tuple[Announcement, ...]
 
 
 @dataclass(frozen=True)
 class RetrainingBegun:
-    """So many incumbents are about to be trained again, in one call."""
-
-    count: int
+    """Incumbents are about to be trained again, in one call."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from hpbench.answers import attempt
 from hpbench.clock import ModelledClock
-from hpbench.driver import RunDriver, attempt
+from hpbench.driver import RunDriver
 from hpbench.errors import UsageError
 from hpbench.faults import fault_point
 from hpbench.jobs import Announced, Done, Ended, Finished, Message, ShardJob, Working
@@ -49,6 +50,7 @@ class _Loop:
         self._drivers = [RunDriver(item, job) for item in job.runs]
         self._kept: dict[RunKey, dict[int, Request]] = {driver.run: {} for driver in self._drivers}
         self._said: set[RunKey] = set()
+        self._announced = Announced(())
 
     def run(self) -> None:
         """Advance all runs."""
@@ -63,7 +65,12 @@ class _Loop:
             active = [driver for driver in self._drivers if driver.active]
             if not active:
                 return
-            self._round(active, self._job.ask_ahead)
+            if not self._job.one_by_one:
+                self._round(active, self._job.ask_ahead)
+                continue
+            for driver in active:
+                if not self._stopped():
+                    self._round([driver], 1)
 
     def _alone(self, driver: RunDriver) -> None:
         """Advance one run by itself until the trial that was on its way when a process died is past."""
@@ -78,7 +85,8 @@ class _Loop:
         """Ask, train and tell once."""
         pairs = [(driver, item) for driver in drivers for item in driver.ask(ahead)]
         if pairs:
-            self._send(Announced(tuple(item.announcement for _, item in pairs)))
+            self._announced = Announced(tuple(item.announcement for _, item in pairs))
+            self._send(self._announced)
             evaluations = self._evaluated([item.request for _, item in pairs])
             fault_point("worker.evaluated")
             told = [
@@ -128,7 +136,10 @@ class _Loop:
                 self._kept[request.run][request.number] = request
 
     def _restore(self, requests: Sequence[Request]) -> None:
-        """Train again, from the root on, the parents whose states were lost with another process."""
+        """Train again, from the root on, the parents whose states were lost with another process.
+
+        Each has the time limit to itself, as it had before.
+        """
         drivers = {driver.run: driver for driver in self._drivers}
         for request in requests:
             missing: list[Request] = []
@@ -141,6 +152,7 @@ class _Loop:
             for item in reversed(missing):
                 self._task.evaluate([item])
                 self._remember([item])
+                self._send(self._announced)
 
     def _report_ends(self) -> None:
         """Tell the parent, once each, which runs have ended, and drop their training states."""

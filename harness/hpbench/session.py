@@ -155,16 +155,19 @@ class Session:
         suite = self._suite
         task = runs[0].task
         modelled = suite.clock == "modelled" and suite.task(task).function is None
+        limited = suite.limits.trial_seconds is not None
+        plain = self._store.info.tasks[task].get("steps", "plain") == "plain"
         return ShardJob(
             spec=self._spec(task),
             objective=suite.objective,
             allowance=Allowance(suite.budget.trials, suite.budget.epochs, suite.budget.seconds),
             budget_trials=suite.budget_trials(task),
             max_failures=suite.limits.max_failures,
-            ask_ahead=1 if self._store.info.tasks[task].get("steps", "plain") == "plain" else _ASK_AHEAD,
+            ask_ahead=1 if plain or limited else _ASK_AHEAD,
             runs=tuple(self._run_job(run) for run in runs),
             n_train=int(self._store.info.tasks[task].get("n_train", 0)),
             costs=costs_of(self._store, task) if modelled else None,
+            one_by_one=limited,
         )
 
     def _run_job(self, run: RunKey) -> RunJob:
@@ -172,12 +175,14 @@ class Session:
         strategy = self._suite.strategy(run.strategy)
         stored = self._store.info.strategies.get(run.strategy, {})
         library = stored.get("library")
+        history = tuple(self._store.records(run))
         return RunJob(
             run=run,
             use=strategy.use,
             options=strategy.options,
             seed=strategy_stream(self._suite.root_seed, run.task, run.repetition).integer(),
-            history=tuple(self._store.records(run)),
+            history=history,
+            failed_at=len(history) if self._states.get(run) is RunState.FAILED else None,
             stored_with=f"{library} {stored.get('version')}"
             if library
             else f"hpbench {self._store.info.hpbench_version}",

@@ -57,7 +57,8 @@ class Proposal:
     Attributes:
         config: one point of the search space; plain int, float, str or bool, inactive names absent.
         epochs: train until this epoch (not: so many more); None is the task's full fidelity.
-        parent: continue the training state of this trial of the same run; None: from scratch.
+        parent: continue the training state of this finished trial of the same run, which must have at
+            least one epoch; None: from scratch.
     """
 
     config: Config

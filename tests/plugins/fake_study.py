@@ -45,6 +45,7 @@ BEHAVIOURS = (
     "exit",
     "hang",
     "hang-stubborn",
+    "slow",
     "interrupt-parent",
     "interrupt-and-hang",
     "unbuildable",
@@ -281,8 +282,8 @@ class FakeTask(Task):
             case "kill-once" if not Path(os.environ[MARK]).exists():
                 Path(os.environ[MARK]).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            case "hang":
-                threading.Event().wait()
+            case "hang" | "slow":
+                threading.Event().wait(1.0 if self.behaviour == "slow" else None)
             case "hang-stubborn":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 threading.Event().wait()

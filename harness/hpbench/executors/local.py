@@ -41,7 +41,8 @@ class LocalExecutor:
         threads: intra-operation threads of each.
         factory: ``"module:function"`` that builds tasks inside a worker.
         plugins: files that a worker runs first.
-        trial_seconds: hard limit for one trial, in wall seconds; None: none.
+        trial_seconds: hard limit for what is announced, in wall seconds, so jobs with a limit announce
+            trials one by one; None: none.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class LocalExecutor:
         """Return when what trains now must be over; None without a limit, or if nothing trains."""
         if self._trial_seconds is None or not worker.training or worker.timed_out:
             return None
-        return worker.since + self._trial_seconds * worker.training
+        return worker.since + self._trial_seconds
 
     def _watch_clock(self, worker: WorkerProcess) -> None:
         """End a worker that outlives its trial's limit, or the time that a stop leaves."""

@@ -60,7 +60,7 @@ class WorkerProcess:
         greeted: it has started and takes jobs.
         shard: the job that it has, if any.
         announced: the trials of a shard that are training.
-        training: how many trainings that is, or of retrainings; 0: nothing trains.
+        training: whether they, or retrainings, train now.
         since: when they began, by the performance counter.
         working: the run that it drives alone after a death.
         timed_out: it is being ended because they took too long.
@@ -73,7 +73,7 @@ class WorkerProcess:
     greeted: bool = False
     shard: Progress | None = None
     announced: tuple[Announcement, ...] = ()
-    training: int = 0
+    training: bool = False
     since: float = 0.0
     working: RunKey | None = None
     timed_out: bool = False
@@ -141,9 +141,9 @@ class WorkerProcess:
                 self.working = message.run
             case Announced():
                 self.announced = message.trials
-                self._begin(len(message.trials))
+                self._begin()
             case RetrainingBegun():
-                self._begin(message.count)
+                self._begin()
             case Done():
                 self.shard, self.working = None, None
             case _:
@@ -155,12 +155,12 @@ class WorkerProcess:
         shard = self.shard
         match message:
             case Finished() if isinstance(shard, ShardProgress):
-                self.announced, self.training = (), 0
+                self.announced, self.training = (), False
                 shard.note(message.records)
             case Ended() if isinstance(shard, ShardProgress):
                 shard.ended.add(message.run)
             case Retrained() if isinstance(shard, RetrainProgress):
-                self.training = 0
+                self.training = False
                 shard.note(message)
             case Calibrated() | Checked() if isinstance(shard, ClockProgress):
                 shard.note(message)
@@ -170,6 +170,6 @@ class WorkerProcess:
                 return False
         return True
 
-    def _begin(self, trainings: int) -> None:
-        """Note that so many trainings have begun."""
-        self.training, self.since, self.timed_out = trainings, perf_counter(), False
+    def _begin(self) -> None:
+        """Note that a training has begun."""
+        self.training, self.since, self.timed_out = True, perf_counter(), False

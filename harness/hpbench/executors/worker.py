@@ -12,7 +12,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from hpbench.driver import attempt
+from hpbench.answers import attempt
 from hpbench.environment import describe_torch
 from hpbench.errors import ExitCode, UsageError
 from hpbench.jobs import (
@@ -186,7 +186,7 @@ def serve_retraining(job: RetrainJob, task: Task, send: Send, stopped: Stopped) 
             break
         requests = job.requests[begin : begin + job.at_once]
         trials = job.trials[begin : begin + job.at_once]
-        send(RetrainingBegun(len(requests)))
+        send(RetrainingBegun())
         send(Retrained(_items(requests, trials, _retrained(task, requests))))
     send(Done())
 

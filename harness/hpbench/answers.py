@@ -1,0 +1,80 @@
+"""What strategies and tasks answer, which are foreign code: a value or a failure, told as it will be stored."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from hpbench.canonical import from_line, to_line
+from hpbench.errors import HpbenchError, UsageError
+from hpbench.trial import Evaluation, Record, Status
+
+__all__ = ["Outcome", "attempt", "stored"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What a call into foreign code gave: a value, or ``failure`` as text."""
+
+    value: T | None = None
+    failure: str | None = None
+
+
+def attempt(call: Callable[[], T]) -> Outcome[T]:
+    """Return what ``call`` gives, or what it raised as text: the one place that catches everything.
+
+    Strategies, tasks and plug-ins are foreign code; what they raise ends a trial or a run, never the
+    study. The text names files without their folders, so it is the same on every machine.
+    """
+    try:
+        return Outcome(value=call())
+    except HpbenchError as error:
+        return Outcome(failure=str(error))
+    except Exception as error:  # noqa: BLE001 - the one place; see above
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        places = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
+        return Outcome(failure="\n".join([f"{type(error).__name__}: {error}", *places]))
+
+
+def stored(record: Record) -> Record:
+    """Return a finished trial with its evaluation as the store gives it back.
+
+    So a strategy is told the very same live and in a replay, whatever types a task answers in. An
+    answer that cannot be used makes the trial an error.
+
+    Args:
+        record: with the task's answer, word for word.
+    """
+    outcome = attempt(lambda: _usable(record))
+    if outcome.value is not None:
+        return outcome.value
+    message = f"the task's answer cannot be used: {outcome.failure}"
+    return replace(record, evaluation=Evaluation(Status.ERROR, message=message))
+
+
+def _usable(record: Record) -> Record:
+    """Return ``record`` after a journey to the store and back.
+
+    A validation loss that is not finite means that the trial diverged, whatever the task called it.
+
+    Raises:
+        UsageError: seconds are negative or not finite. Taken as they are, or as none, they would never
+            spend a budget in seconds.
+    """
+    answer = record.evaluation
+    for name in ("train_seconds", "evaluate_seconds"):
+        seconds = getattr(answer, name)
+        if not 0.0 <= seconds < math.inf:
+            raise UsageError(f"`{name}` must be finite and at least 0, got {seconds}.")
+    clean = from_line(to_line(replace(record, evaluation=replace(answer, message=str(answer.message)))))
+    result = clean.evaluation
+    if result.status is Status.OK and answer.val_loss is not None and result.val_loss is None:
+        message = result.message or f"the validation loss is {answer.val_loss}"
+        result = replace(result, status=Status.DIVERGED, message=message)
+    return replace(record, evaluation=result)

@@ -306,18 +306,34 @@ os.kill(os.getpid(), 9)
 """
 
 
+def leave_a_journal(path: Path) -> None:
+    """Make a store of one trial whose writer was killed inside its next transaction."""
+    with Store.create(path, INFO) as store:
+        store.add([make_record()])
+        store.add_event("created", {})
+    died = subprocess.run([sys.executable, "-c", HALF_WRITTEN, store_path(path)], check=False)
+    assert died.returncode == -9
+    assert store_path(path).with_name(f"{STORE_NAME}-journal").stat().st_size > 0
+
+
 @pytest.mark.parametrize("read_only", [True, False])
 def test_the_journal_of_a_killed_writer_is_rolled_back_by_whoever_comes(
     tmp_path: Path, *, read_only: bool
 ) -> None:
-    with Store.create(tmp_path, INFO) as store:
-        store.add([make_record()])
-    died = subprocess.run([sys.executable, "-c", HALF_WRITTEN, store_path(tmp_path)], check=False)
-    assert died.returncode == -9
-    assert store_path(tmp_path).with_name(f"{STORE_NAME}-journal").stat().st_size > 0
+    leave_a_journal(tmp_path)
     with Store.open(tmp_path, read_only=read_only) as store:
         assert list(store.records()) == [make_record()]
-        assert store.events() == []
+        assert [event.kind for event in store.events()] == ["created"]
+
+
+def test_the_journal_of_a_deleted_store_is_not_rolled_back_into_a_new_one(tmp_path: Path) -> None:
+    leave_a_journal(tmp_path)
+    store_path(tmp_path).unlink()
+    other = replace(INFO, suite_digest="another")
+    with Store.create(tmp_path, other) as store:
+        assert store.info == other
+        assert list(store.records()) == store.runs() == store.events() == []
+    assert [path.name for path in tmp_path.iterdir()] == [STORE_NAME]
 
 
 # -- damage ----------------------------------------------------------------------------------------

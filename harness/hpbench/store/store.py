@@ -65,6 +65,8 @@ class Store:
         """Return a new, empty store, open for writing.
 
         It is written under another name and moved into place, so a kill leaves a whole store or none.
+        What SQLite kept beside a store that was deleted since is deleted too: the journal of a killed
+        writer would be rolled back into the new one.
 
         Raises:
             StoreError: the file exists already, or cannot be written.
@@ -85,6 +87,8 @@ class Store:
                 connection.execute("COMMIT")
             finally:
                 connection.close()
+            for ending in ("-journal", "-wal", "-shm"):
+                target.with_name(target.name + ending).unlink(missing_ok=True)
             draft.replace(target)
             sync_directory(target.parent)
         return cls.open(target)

@@ -229,7 +229,7 @@ def test_a_worker_that_dies_once_leaves_no_trace_in_the_records(
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("fake-raising-ask", "nothing comes to mind"),
+        ("fake-raising-ask", r"nothing comes to mind from caf\udce9.txt"),
         ("fake-raising-tell", "cannot hear it"),
         ("fake-outside", "cannot be used"),
         ("fake-kills-itself", "killed by signal 9 (SIGKILL) twice while strategy 'fake-kills-itself'"),

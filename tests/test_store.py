@@ -126,6 +126,20 @@ def test_any_configuration_curve_and_message_survive(
         assert list(store.records()) == [record]
 
 
+def test_what_utf8_cannot_say_in_a_message_is_escaped(store: Store, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    failed = Evaluation(Status.ERROR, message=f"OSError: {name}")
+    other = replace(RUN, repetition=1)
+    store.add([make_record(evaluation=failed)])
+    store.add_retrainings([replace(FAILED, trial=0, message=name)])
+    store.set_run_state(RUN, RunState.FAILED, f"cannot read {name}")
+    store.add_runs([RunRow(other, RunState.SKIPPED, name)])
+    with Store.open(tmp_path, read_only=True) as reader:
+        assert [item.evaluation.message for item in reader.records()] == [r"OSError: caf\udce9.txt"]
+        assert [item.message for item in reader.retrainings()] == [r"caf\udce9.txt"]
+        assert [row.message for row in reader.runs()] == [r"cannot read caf\udce9.txt", r"caf\udce9.txt"]
+
+
 def test_a_trial_is_never_written_twice(store: Store) -> None:
     store.add([make_record(0)])
     with pytest.raises(StoreError, match="never written twice"):

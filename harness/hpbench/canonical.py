@@ -2,7 +2,8 @@
 
 Two programs that share no code must be able to agree on a record, so the form holds nothing but
 JSON values: a number that is not finite becomes ``null``, minus zero becomes zero, the names of a
-configuration are sorted and floats are written by ``repr``, which reads back to the same bits.
+configuration are sorted, floats are written by ``repr``, which reads back to the same bits, and what
+UTF-8 cannot say in a message is escaped.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ __all__ = [
     "config_text",
     "from_line",
     "plain_float",
+    "plain_message",
     "retraining_from_line",
     "retraining_to_line",
     "text_of",
@@ -96,6 +98,11 @@ def plain_float(value: float | None) -> float | None:
     return float(value) + 0.0
 
 
+def plain_message(text: str) -> str:
+    """Return ``text`` with every lone surrogate escaped: messages of others name files that are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def to_line(record: Record) -> dict[str, Any]:
     """Return the plain form of ``record``, keys in the order of ``KEYS``."""
     result = record.evaluation
@@ -120,7 +127,7 @@ def to_line(record: Record) -> dict[str, Any]:
         "train_seconds": _seconds(result.train_seconds),
         "evaluate_seconds": _seconds(result.evaluate_seconds),
         "tell_seconds": _seconds(record.tell_seconds),
-        "message": result.message,
+        "message": plain_message(result.message),
     }
 
 
@@ -170,7 +177,7 @@ def retraining_to_line(item: Retraining) -> dict[str, Any]:
         "test_correct": _plain_int(item.test_correct),
         "test_total": _plain_int(item.test_total),
         "test_loss": plain_float(item.test_loss),
-        "message": item.message,
+        "message": plain_message(item.message),
     }
 
 

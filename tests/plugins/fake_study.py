@@ -67,6 +67,9 @@ GUILTY = 3
 RETRAINED = 1
 """The number of the retraining that misbehaves."""
 
+LATIN1 = os.fsdecode(b"caf\xe9.txt")
+"""The name of a file as Python gives it where it is no UTF-8; SQLite and files refuse it."""
+
 MARK = "FAKE_STUDY_MARK"
 """Environment variable: a path whose existence makes ``kill-once`` and ``interrupt-and-hang`` behave."""
 
@@ -266,7 +269,7 @@ class FakeTask(Task):
         if request.number == GUILTY:
             self._misbehave(request)
         if self.behaviour == "raise-all":
-            raise ValueError("everything is wrong")
+            raise ValueError(f"everything is wrong with {LATIN1}")
         return self._figures(request)
 
     def _misbehave(self, request: Request) -> None:
@@ -369,7 +372,7 @@ class Drifting(Adaptive):
 class RaisingAsk(Adaptive):
     def ask(self) -> Proposal | None:
         if len(self.told) == GUILTY:
-            raise RuntimeError("nothing comes to mind")
+            raise RuntimeError(f"nothing comes to mind from {LATIN1}")
         return super().ask()
 
 

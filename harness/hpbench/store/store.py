@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from hpbench.canonical import (
     from_line,
+    plain_message,
     retraining_from_line,
     retraining_to_line,
     text_of,
@@ -293,7 +294,8 @@ class Store:
             "ON CONFLICT (task, strategy, repetition) DO NOTHING"
         )
         values = [
-            (row.run.task, row.run.strategy, row.run.repetition, str(row.state), row.message) for row in rows
+            (row.run.task, row.run.strategy, row.run.repetition, str(row.state), plain_message(row.message))
+            for row in rows
         ]
         with self.transaction():
             self._connection.executemany(statement, values)
@@ -345,7 +347,8 @@ class Store:
         """Write how far ``run`` has come."""
         with self.transaction():
             self._connection.execute(
-                "UPDATE run SET state = ?, message = ? WHERE id = ?", (str(state), message, self._run_id(run))
+                "UPDATE run SET state = ?, message = ? WHERE id = ?",
+                (str(state), plain_message(message), self._run_id(run)),
             )
 
     def add_event(self, kind: str, payload: Mapping[str, Any]) -> None:

@@ -20,7 +20,9 @@ class Requests:
     def __init__(self) -> None:
         self.count = 0
         self.first: int | None = None
-        self.wakeup, self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.wakeup, self._bell = os.pipe()
+        for end in (self.wakeup, self._bell):
+            os.set_blocking(end, False)
 
     def take(self, number: int, _frame: FrameType | None = None) -> None:
         """Note a signal; the signature is that of a signal handler."""

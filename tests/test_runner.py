@@ -111,6 +111,13 @@ def test_cohort_shards_give_the_same_records_as_single_runs(fake: ModuleType, tm
     assert fake.lines_of(tmp_path / "reference") == fake.lines_of(tmp_path / "cohort")
 
 
+def test_a_results_directory_may_be_called_like_a_store(fake: ModuleType, tmp_path: Path) -> None:
+    for trials in (6, 0):
+        summary, _ = fake.run(tmp_path / "mine.sqlite", fake.suite_of("fake-adaptive", repetitions=1))
+        assert (summary.exit_code, summary.trials) == (0, trials)
+    assert len(fake.lines_of(tmp_path / "mine.sqlite")) == 6
+
+
 def test_the_description_explains_the_study(fake: ModuleType, tmp_path: Path) -> None:
     fake.run(tmp_path / "r", fake.suite_of("fake-drifting", behaviour="plain"))
     with Store.open(tmp_path / "r", read_only=True) as store:
@@ -297,6 +304,7 @@ def test_workers_that_cannot_start_are_an_error_not_a_loop(
         ({"device": "gpu"}, "cpu, cuda, cuda:N or auto"),
         ({"device": "cuda:x"}, "cpu, cuda, cuda:N or auto"),
         ({"only": "nothing"}, "matches no run"),
+        ({"only": ""}, "must be TASK/STRATEGY/REPETITION"),
         ({"plugins": [Path("no-such-plugin.py")]}, "must name a Python file"),
     ],
 )

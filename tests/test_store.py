@@ -69,6 +69,10 @@ def test_a_new_store_holds_its_description_and_nothing_else(store: Store) -> Non
 
 def test_a_results_directory_and_the_file_in_it_mean_the_same(tmp_path: Path) -> None:
     assert store_path(tmp_path) == tmp_path / STORE_NAME == store_path(tmp_path / STORE_NAME)
+    folder = tmp_path / "mine.sqlite"
+    assert store_path(folder) == folder
+    folder.mkdir()
+    assert store_path(folder) == folder / STORE_NAME
 
 
 def test_what_is_added_is_read_again_by_another_connection(store: Store, tmp_path: Path) -> None:
@@ -413,6 +417,17 @@ def test_a_store_of_a_newer_version_is_refused_with_what_to_do(store: Store, tmp
         StoreError, match=rf"newer hpbench \(store version {SCHEMA_VERSION + 1}.*pip install --upgrade"
     ):
         Store.open(tmp_path)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("version", [-1, 0])
+def test_a_store_of_no_version_is_damaged_and_not_copied(
+    store: Store, tmp_path: Path, version: int, *, read_only: bool
+) -> None:
+    store._connection.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(StoreError, match=rf"is damaged \(it says store version {version}\)"):
+        Store.open(tmp_path, read_only=read_only)
+    assert [path.name for path in tmp_path.iterdir()] == [STORE_NAME]
 
 
 RETRAINED = Retraining(RUN, 0, 1, 3, Status.OK, 40, 90, 0.25)

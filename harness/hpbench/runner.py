@@ -16,7 +16,7 @@ from hpbench.plan import Plan, make_plan
 from hpbench.plugins import load_plugins
 from hpbench.session import ProgressSink, Session
 from hpbench.signals import signals_as_requests
-from hpbench.store import Store, store_path
+from hpbench.store import STORE_NAME, Store
 from hpbench.study import RunRow, RunState, StudyInfo
 from hpbench.suite import Suite
 from hpbench.trial import RunKey
@@ -98,7 +98,7 @@ def run_study(
     load_plugins(plugins)
     device = resolve_device(device)
     whole = make_plan(suite, device=device)
-    plan = make_plan(suite, only=only, device=device) if only else whole
+    plan = make_plan(suite, only=only, device=device) if only is not None else whole
     info = describe_study(suite, suite_text, whole, device=device, workers=workers)
     with locked(results), _opened(results, info, plan.runs) as store:
         _register(store, suite, whole)
@@ -125,11 +125,12 @@ def run_study(
 
 def _opened(results: Path, info: StudyInfo, runs: Sequence[RunKey]) -> Store:
     """Return the store in ``results``: a new one, or the one there if ``runs`` of the same study can go on in it."""
-    if not store_path(results).exists():
-        store = Store.create(results, info)
+    path = results / STORE_NAME
+    if not path.exists():
+        store = Store.create(path, info)
         store.add_event("created", {"environment": info.environment})
         return store
-    store = Store.open(results)
+    store = Store.open(path)
     try:
         check_continues(store.info, info)
         check_libraries(store.info, info, _unbegun(store, runs))

@@ -17,9 +17,9 @@ STORE_NAME = "study.sqlite"
 
 
 def store_path(path: str | Path) -> Path:
-    """Return the store's file: ``path`` itself if it ends in ``.sqlite``, else the one in that folder."""
+    """Return the store's file: ``path`` itself if it ends in ``.sqlite`` and is no folder, else the one in it."""
     given = Path(path)
-    return given if given.suffix == ".sqlite" else given / STORE_NAME
+    return given if given.suffix == ".sqlite" and not given.is_dir() else given / STORE_NAME
 
 
 def check_file(path: Path) -> None:
@@ -65,6 +65,10 @@ def check_content(path: Path, connection: sqlite3.Connection) -> int:
     if application != APPLICATION_ID:
         raise StoreError(
             f"{path} is a database of another program, not a store of hpbench. It was left as it is."
+        )
+    if version < 1:
+        raise StoreError(
+            f"{path} is damaged (it says store version {version}). It was left as it is; restore a copy."
         )
     if version > SCHEMA_VERSION:
         message = (

@@ -150,6 +150,22 @@ def test_a_check_that_fails_costs_no_trial(
     assert reason in note
 
 
+@pytest.mark.parametrize("trials", [6, 12], ids=["of all trials", "of a sample"])
+def test_a_check_that_was_cut_short_is_completed_by_the_next_session(
+    fake: ModuleType, tmp_path: Path, mark: Path, trials: int
+) -> None:
+    content = modelled(fake, "fake-adaptive", behaviour="kill-measuring-once", budget={"trials": trials})
+    fake.run(tmp_path / "r", content)
+    first = stored(tmp_path / "r")[1]
+    fake.run(tmp_path / "whole", content)
+    whole = [event.payload for event in stored(tmp_path / "whole")[1]]
+    assert mark.exists()
+    assert 0 < len(first) < len(whole) == min(2 * trials, SAMPLE)
+    for _ in range(2):
+        fake.run(tmp_path / "r", content)
+        assert [event.payload for event in stored(tmp_path / "r")[1]] == whole
+
+
 def test_a_signal_while_calibrating_stops_and_the_study_can_be_continued(
     fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: Path
 ) -> None:

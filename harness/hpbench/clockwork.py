@@ -15,6 +15,7 @@ from dataclasses import asdict
 from hpbench.jobs import Calibrated, CalibrationJob, Checked, CheckJob
 from hpbench.seeding import Stream
 from hpbench.store import Store
+from hpbench.study import Event
 from hpbench.suite import Suite
 from hpbench.tasks import networks
 from hpbench.tasks.base import TaskSpec
@@ -79,7 +80,8 @@ def store_calibrated(store: Store, message: Calibrated) -> None:
 def check_jobs(store: Store, suite: Suite, specs: Sequence[TaskSpec]) -> list[CheckJob]:
     """Return the trials that are to be trained again: a seeded sample of each task in ``specs``.
 
-    A task that was checked before is left alone, and so is a function, whose seconds are measured anyway.
+    What was checked before is left out, so a check that was cut short is completed, and none grows when
+    runs are tried again. Functions are left out, too: their seconds are measured anyway.
     Trials that failed otherwise than by diverging, and those that continued another one, are not drawn.
 
     Args:
@@ -87,18 +89,25 @@ def check_jobs(store: Store, suite: Suite, specs: Sequence[TaskSpec]) -> list[Ch
         suite: whose seed and number of tasks decide the sample.
         specs: the tasks whose runs are over.
     """
-    checked = {event.payload["task"] for event in store.events() if event.kind == CHECK}
+    checked = [_checked(event) for event in store.events() if event.kind == CHECK]
     count = math.ceil(SAMPLE / len(suite.tasks))
     jobs = []
     for spec in specs:
-        if spec.name in checked or spec.function is not None:
+        done = {place for place in checked if place[0].task == spec.name}
+        if len(done) >= count or spec.function is not None:
             continue
-        drawn = _drawn(
-            [record for record in store.records() if _usable(record, spec.name)], suite, spec.name, count
-        )
-        if drawn:
-            jobs.append(CheckJob(spec, tuple(_request(record) for record in drawn)))
+        usable = [record for record in store.records() if _usable(record, spec.name)]
+        drawn = _drawn(usable, suite, spec.name, count)
+        left = [record for record in drawn if (record.run, record.number) not in done]
+        if left:
+            jobs.append(CheckJob(spec, tuple(_request(record) for record in left[: count - len(done)])))
     return jobs
+
+
+def _checked(event: Event) -> tuple[RunKey, int]:
+    """Return which trial a stored check was of."""
+    place = event.payload
+    return RunKey(place["task"], place["strategy"], place["repetition"]), place["number"]
 
 
 def _usable(record: Record, task: str) -> bool:

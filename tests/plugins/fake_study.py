@@ -55,6 +55,7 @@ BEHAVIOURS = (
     "interrupt-calibrating",
     "unmeasurable",
     "kill-measuring",
+    "kill-measuring-once",
     "kill-retraining",
     "kill-retraining-once",
     "hang-retraining",
@@ -234,6 +235,13 @@ class FakeTask(Task):
         if self.behaviour == "unmeasurable":
             raise RuntimeError("no stopwatch here")
         if self.behaviour == "kill-measuring":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (
+            self.behaviour == "kill-measuring-once"
+            and request.number > GUILTY
+            and not Path(os.environ[MARK]).exists()
+        ):
+            Path(os.environ[MARK]).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return 0.1 + request.number / 1000
 

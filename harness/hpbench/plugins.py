@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpbench.errors import UsageError
+from hpbench.errors import HpbenchError, UsageError
 
 __all__ = ["load_plugins", "plugin_module", "reset"]
 
@@ -28,8 +29,7 @@ def load_plugins(paths: Sequence[Path]) -> None:
     """Run each file once in this process.
 
     Raises:
-        UsageError: a file is missing, is no Python, imports what is not there, or shares its name
-            with another plugin.
+        UsageError: a file is missing, raises or exits when it is run, or shares its name with another plugin.
     """
     for path in paths:
         place = path.resolve()
@@ -56,10 +56,18 @@ def _load(path: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, OSError) as error:
+    except BaseException as error:
         del sys.modules[name]
-        raise UsageError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}") from error
-    except BaseException:
-        del sys.modules[name]
-        raise
+        if isinstance(error, HpbenchError | KeyboardInterrupt):
+            raise
+        raise UsageError(f"plugin {path} cannot be loaded: {_what_it_raised(error, path)}") from error
     _loaded[path] = name
+
+
+def _what_it_raised(error: BaseException, path: Path) -> str:
+    """Return type and message of what the file ``path`` raised, and the line of it that was reached."""
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+    ]
+    return f"{text} ({path.name}, line {lines[-1]})" if lines else text

@@ -8,9 +8,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pyarrow.parquet
 import pytest
@@ -21,7 +23,7 @@ from hpbench.errors import StoreError, UsageError
 from hpbench.export import FORMAT, FORMAT_VERSION, export_study, manifest_of, trial_line
 from hpbench.store import Store
 from hpbench.study import RunRow, RunState, StudyInfo
-from hpbench.trial import Evaluation, Record, RunKey, Status
+from hpbench.trial import Evaluation, Record, Retraining, RunKey, Status
 
 HOSTILE = "=cmd|'/c calc'!A1,\"quoted\"\n<script>\x1b[31m\u202e\\textbf{x}"
 INFO = StudyInfo(suite={"name": "x"}, suite_text="", suite_digest="d", device="cpu")
@@ -181,6 +183,37 @@ def test_the_manifest_versions_the_format_and_seals_the_lines(tmp_path: Path) ->
     digest = hashlib.sha256((tmp_path / "out" / "trials.jsonl").read_bytes()).hexdigest()
     assert manifest["trials_sha256"] == digest
     assert (manifest["trials"], manifest["partial"]) == (1, True)
+
+
+def test_the_manifest_of_a_growing_study_counts_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter(range(1, 99))
+    info = replace(INFO, suite={"name": "x", "final": {"retrain": 99}})
+    with Store.create(tmp_path / "r", info) as store:
+        store.add([RECORD])
+
+        def growing(call: Callable[..., Any]) -> Callable[..., Any]:
+            """Return ``call`` after which the study has another trial and retraining, and is complete."""
+
+            def grow(*given: Any) -> Any:
+                found, number = call(*given), next(numbers)
+                store.add([replace(RECORD, number=number)])
+                store.add_retrainings([Retraining(RUN, number, 0, 3, Status.OK, 4, 8, 0.5)])
+                store.set_run_state(RUN, RunState.COMPLETE)
+                return found
+
+            return grow
+
+        monkeypatch.setattr(export, "manifest_of", growing(export.manifest_of))
+        monkeypatch.setattr(export, "atomic_write", growing(export.atomic_write))
+        export_study(tmp_path / "r", tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="ascii"))
+    for kind in ("trials", "retrainings"):
+        content = (tmp_path / "out" / f"{kind}.jsonl").read_bytes()
+        assert manifest[kind] == content.count(b"\n") > 0
+        assert manifest[f"{kind}_sha256"] == hashlib.sha256(content).hexdigest()
+    assert manifest["partial"]
 
 
 def test_the_manifest_says_how_far_the_study_is(tmp_path: Path) -> None:

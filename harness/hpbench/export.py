@@ -44,7 +44,8 @@ def export_study(results: Path, out: Path) -> list[Path]:
 
     Of a suite with ``final`` also ``retrainings.jsonl`` and ``retrainings.csv``.
 
-    Works on a study that is running or partial; the manifest says how far it is.
+    Works on a study that is running or partial; the manifest says how far it is. Its counts are of what
+    was written, and runs that it calls complete are written whole: their states are read first.
 
     Args:
         results: the results directory.
@@ -58,7 +59,9 @@ def export_study(results: Path, out: Path) -> list[Path]:
         StoreError: the store is damaged, or ``out`` cannot be written.
     """
     with Store.open(results, read_only=True) as store:
+        manifest = manifest_of(store)
         lines = [to_line(record) for record in store.records()]
+        manifest["trials"] = len(lines)
         try:
             text = "".join(f"{text_of(line)}\n" for line in lines)
             atomic_write(out / "trials.jsonl", text)
@@ -67,7 +70,6 @@ def export_study(results: Path, out: Path) -> list[Path]:
             written = [out / name for name in ("trials.jsonl", "trials.csv", "curves.csv")]
             if parquet_available():
                 written.append(_write_parquet(out / "trials.parquet", lines))
-            manifest = manifest_of(store)
             manifest["trials_sha256"] = hashlib.sha256(text.encode("ascii")).hexdigest()
             if store.info.suite.get("final"):
                 written += _write_retrainings(store, out, manifest)
@@ -78,8 +80,9 @@ def export_study(results: Path, out: Path) -> list[Path]:
 
 
 def _write_retrainings(store: Store, out: Path, manifest: dict[str, Any]) -> list[Path]:
-    """Write the retrainings of incumbents as sorted lines and as CSV; their checksum goes into ``manifest``."""
+    """Write the retrainings of incumbents as sorted lines and as CSV; count and checksum go into ``manifest``."""
     lines = [retraining_to_line(item) for item in store.retrainings()]
+    manifest["retrainings"] = len(lines)
     text = "".join(f"{text_of(line)}\n" for line in lines)
     manifest["retrainings_sha256"] = hashlib.sha256(text.encode("ascii")).hexdigest()
     atomic_write(out / "retrainings.jsonl", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 EXISTING_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+_DIGITS = re.compile("[0-9]{1,5}")
+_LARGEST_SIDE = 65536
 
 
 def _starting_with(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
@@ -141,9 +145,14 @@ def _shape(_context: click.Context, _option: click.Parameter, text: str | None) 
     if text is None:
         return None
     parts = text.split(",")
-    if len(parts) not in {2, 3} or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise click.BadParameter(f"must be two or three whole numbers such as 1,28,28, got {text!r}.")
-    return tuple(int(part) for part in parts)
+    sides = [int(part) if _DIGITS.fullmatch(part) else 0 for part in parts]
+    if len(parts) not in {2, 3} or not all(0 < side <= _LARGEST_SIDE for side in sides):
+        from hpbench.suite.problems import shown
+
+        raise click.BadParameter(
+            f"must be two or three whole numbers from 1 to {_LARGEST_SIDE} such as 1,28,28, got {shown(text)}."
+        )
+    return tuple(sides)
 
 
 def resolve_workers(given: int | None, *, threads: int) -> int:

@@ -105,8 +105,13 @@ def test_a_suite_without_functions_is_written_as_before() -> None:
 def test_what_cannot_be_a_function_task() -> None:
     assert "Did you mean 'branin'" in problem(tasks=[{"function": "brannin"}])
     assert "it names both kinds" in problem(tasks=[{"function": "branin", "dataset": "iris"}])
-    assert "`target` and `subset` for data only" in problem(
-        tasks=[{"function": "branin", "target": "income", "subset": 9}]
+    learning = {
+        "patience": 2, "target": "y", "target_kind": "regression", "shape": [2, 3], "subset": 9
+    }  # fmt: skip
+    for key, value in learning.items():
+        assert f"must leave out `{key}`" in problem(tasks=[{"function": "branin", key: value}])
+    assert "`patience` and `target` and `subset`" in problem(
+        tasks=[{"function": "branin", "target": "income", "subset": 9, "patience": 1}]
     )
     assert "the key `dataset` is missing" in problem(tasks=[{"epochs": 2}])
     assert "`objective` must be 'loss' where a task is the function 'branin'" in problem(objective="error")

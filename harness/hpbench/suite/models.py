@@ -32,6 +32,7 @@ Shape = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3, strict=Fal
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
+_LEARNING_KEYS = ("patience", "target", "target_kind", "shape", "subset")
 _FRACTION = {"fraction": 0.2}
 _FOLDS = {"folds": 5}
 
@@ -39,9 +40,7 @@ _FOLDS = {"folds": 5}
 class Table(BaseModel):
     """What all tables share: no unknown keys, no conversions, no changes, no NaN."""
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
-    )
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Budget(Table):
@@ -137,8 +136,9 @@ class SuiteTask(Table):
         function: a function's name, or that of a task of one's own; instead of data set and network.
         name: what tables and keys call the task; by default made of data set and network, or the function.
         epochs: the full fidelity of one trial; 1 for a function that does not say.
-        patience: stop a trial after so many epochs without a better validation error; None: never.
-        target: the column to predict, for data that do not say it themselves; like shape and subset never of a function.
+        patience: stop a trial after so many epochs without a better validation error; None: never. Like the
+            next four never of a function.
+        target: the column to predict, for data that do not say it themselves.
         target_kind: whether that column holds classes (``"classification"``, the default) or numbers to
             be predicted (``"regression"``), for data that do not say it themselves.
         shape: read every input as an image: ``[channels, height, width]`` or ``[height, width]``.
@@ -178,10 +178,10 @@ class SuiteTask(Table):
     def _check_one_kind(self) -> SuiteTask:
         if self.function is not None and (self.dataset or self.network):
             raise ValueError("must name either `function`, or `dataset` and `network`; it names both kinds")
-        given = [f"`{key}`" for key in ("target", "shape", "subset") if getattr(self, key) is not None]
+        given = [f"`{key}`" for key in _LEARNING_KEYS if getattr(self, key) is not None]
         if self.function is not None and given:
             raise ValueError(
-                f"must set {' and '.join(given)} for data only; a function has none, leave it out"
+                f"must leave out {' and '.join(given)}: a function has neither data nor a network that learns"
             )
         return self
 

@@ -289,9 +289,38 @@ def test_a_task_that_cannot_be_built_fails_its_runs(fake: ModuleType, tmp_path: 
 def test_workers_that_cannot_start_are_an_error_not_a_loop(
     fake: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(HpbenchError, match="worker processes cannot start: one was ended with exit status 1"):
+    with pytest.raises(HpbenchError, match=r"cannot start: two in a row died, .* ended with exit status 1"):
         fake.run(tmp_path / "r", fake.suite_of(), task_factory="no_such_module:build")
-    assert "no_such_module" in capfd.readouterr().err
+    assert capfd.readouterr().err.count("UsageError: the task factory must be") == 2
+
+
+DIES_STARTING = """
+import multiprocessing, os
+from pathlib import Path
+
+if multiprocessing.parent_process() is not None:
+    with Path({starts!r}).open("a") as file:
+        file.write("!")
+    if Path({starts!r}).stat().st_size in (1, 3):
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_worker_that_dies_while_it_starts_is_replaced(fake: ModuleType, tmp_path: Path, mark: Path) -> None:
+    starts, plugin = tmp_path / "starts", tmp_path / "dies_starting.py"
+    plugin.write_text(DIES_STARTING.format(starts=str(starts)), encoding="utf-8")
+    content = fake.suite_of("fake-adaptive", behaviour="kill-once")
+    summary, shown = fake.run(tmp_path / "r", content, plugins=[fake.PATH, plugin])
+    assert summary.exit_code == 0
+    assert mark.exists()
+    assert starts.stat().st_size == 4  # the second died in a trial
+    told = "a worker was killed by signal 9 (SIGKILL) while it started; starting another"
+    assert shown.notes.count(told) == 2
+    with Store.open(tmp_path / "r", read_only=True) as store:
+        incidents = [event.payload["text"] for event in store.events() if event.kind == "incident"]
+    assert incidents == shown.notes
+    fake.run(tmp_path / "undisturbed", content)
+    assert fake.lines_of(tmp_path / "r") == fake.lines_of(tmp_path / "undisturbed")
 
 
 # -- what is refused before anything is written ----------------------------------------------------

@@ -63,6 +63,7 @@ class LocalExecutor:
         self._trial_seconds = trial_seconds
         self._workers: list[WorkerProcess] = []
         self._stop_at: float | None = None
+        self._failed_starts = 0
         self.add(jobs, at_once=workers)
 
     def add(self, jobs: Sequence[Job], *, at_once: int) -> None:
@@ -89,7 +90,7 @@ class LocalExecutor:
             wakeup: a file descriptor that ends the waiting when it becomes readable.
 
         Raises:
-            HpbenchError: worker processes die before they can start.
+            HpbenchError: two worker processes in a row died before they had started.
         """
         self._assign()
         things: list[Connection[Job | None, Message] | int] = [worker.pipe for worker in self._workers]
@@ -98,7 +99,10 @@ class LocalExecutor:
         found: list[Event] = []
         for worker in list(self._workers):
             dead = not worker.process.is_alive()
+            new = not worker.greeted
             found += worker.heard()
+            if new and worker.greeted:
+                self._failed_starts = 0
             if dead:
                 found += self._bury(worker)
             else:
@@ -179,9 +183,7 @@ class LocalExecutor:
         if self._stop_at is not None:
             return []
         if not worker.greeted:
-            raise HpbenchError(
-                f"worker processes cannot start: one was {how} while it imported its code. Its error stands above."
-            )
+            return [self._failed_start(how)]
         shard = worker.shard
         if shard is None:
             return [Incident(f"an idle worker was {how}")]
@@ -196,3 +198,17 @@ class LocalExecutor:
         if shard.job.runs:
             self._waiting.appendleft(shard)
         return found
+
+    def _failed_start(self, how: str) -> Incident:
+        """Return what to report of a worker that died while it started.
+
+        Raises:
+            HpbenchError: the one before it did, too, and none has started since.
+        """
+        self._failed_starts += 1
+        if self._failed_starts > 1:
+            raise HpbenchError(
+                f"worker processes cannot start: two in a row died, the second was {how} while it imported its "
+                "code. If they printed an error, it stands above."
+            )
+        return Incident(f"a worker was {how} while it started; starting another")

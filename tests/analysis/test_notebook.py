@@ -126,6 +126,12 @@ def test_the_report_is_written_beside_the_store(make_study: MakeStudy) -> None:
     assert study.report() == folder / "report.html"
 
 
+def test_a_results_directory_may_be_called_like_a_store(make_study: MakeStudy) -> None:
+    folder = make_study(repetitions=1, trials=2)
+    there = folder.rename(folder.with_name("x.sqlite"))
+    assert hpbench.load(there).results == there
+
+
 def record(number: int, parent: int | None, first: int, curve: tuple[float, ...], **config: object) -> Record:
     evaluation = Evaluation(Status.OK, epochs_from=first, epochs=first + len(curve), curve=curve)
     return Record(RunKey("t", "s", 0), number, parent, config, evaluation, 0.0, 0.0)  # type: ignore[arg-type]

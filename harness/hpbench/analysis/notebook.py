@@ -17,6 +17,7 @@ from hpbench.analysis.report import all_tables, write_report
 from hpbench.analysis.statistics import incumbent_of
 from hpbench.analysis.writers import Table
 from hpbench.errors import UsageError, unknown_name
+from hpbench.store import store_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ class Study:
     """
 
     def __init__(self, frames: Frames, results: Path) -> None:
-        self.results = results if results.suffix != ".sqlite" else results.parent
+        self.results = store_path(results).parent
         self._frames = frames
 
     def __repr__(self) -> str:

@@ -10,9 +10,7 @@ import pytest
 
 from hpbench.analysis import load_frames
 from hpbench.analysis.across import (
-    Across,
     across_tasks,
-    critical_difference_of,
     mean_over_tasks,
     rank_progress,
     regret_progress,
@@ -22,19 +20,10 @@ from hpbench.analysis.claims import across_claim
 from hpbench.analysis.comparison import Study, study_of
 
 MakeStudy = Callable[..., Path]
-EIGHT = tuple(f"task-{number}" for number in range(8))
 
 
 def study(make_study: MakeStudy, **options: Any) -> Study:
     return study_of(load_frames(make_study(**options)))
-
-
-def across(finals: list[list[float]]) -> Across:
-    """Return tasks in which every strategy has one repetition with this final error, a row a task."""
-    errors = tuple(np.repeat(np.array(row)[:, None, None], 100, axis=2) for row in finals)
-    names = tuple(f"t{number}" for number in range(len(finals)))
-    parts: dict[Any, Any] = {"val": errors, "test": errors}
-    return Across(tuple(range(len(finals[0]))), (), names, parts, parts)
 
 
 def test_regret_is_0_at_the_best_seen_and_about_1_after_randoms_first_trial(make_study: MakeStudy) -> None:
@@ -110,44 +99,3 @@ def test_a_budget_in_seconds_is_shared_out_in_seconds(make_study: MakeStudy) -> 
     assert errors[..., -1] == pytest.approx(curves.final_error("val"))
     early = errors[1, 0, 0]
     assert math.isnan(early) == (curves.elapsed[1, 0, 0] > end / 100)
-
-
-def test_few_tasks_are_told_to_be_too_few(make_study: MakeStudy) -> None:
-    critical = critical_difference_of(across_tasks(study(make_study, repetitions=2)))
-    assert critical.needed == 8
-    assert not critical.enough
-    assert critical.bars == ()
-    assert "at least 8 tasks" in critical.reason
-    assert "Over 3 tasks" in across_claim(study(make_study, repetitions=2))
-
-
-def test_no_bar_before_the_omnibus_test_passes() -> None:
-    rng = np.random.default_rng(1)
-    critical = critical_difference_of(across(rng.uniform(size=(9, 4)).tolist()))
-    assert critical.enough
-    assert critical.omnibus is not None
-    assert critical.omnibus.f_p > 0.05
-    assert not critical.passed
-    assert critical.bars == ()
-
-
-def test_bars_join_what_no_test_tells_apart() -> None:
-    rng = np.random.default_rng(2)
-    noise = rng.uniform(0, 0.01, size=(12, 4))
-    critical = critical_difference_of(across((noise + np.array([0.1, 0.1, 0.5, 0.5])).tolist()))
-    assert critical.passed
-    assert {frozenset(bar) for bar in critical.bars} == {frozenset({0, 1}), frozenset({2, 3})}
-
-
-def test_a_run_without_a_result_ranks_its_strategy_last() -> None:
-    critical = critical_difference_of(across([[0.1, math.nan, 0.3]] * 3))
-    assert critical.ranks.tolist() == [1.0, 2.5, 2.5]
-
-
-def test_the_claim_over_tasks_names_the_best(make_study: MakeStudy) -> None:
-    gains = {"skopt-gp": 0.05, "genetic": 0.03, "grid": 0.01}
-    clear = study(make_study, tasks=EIGHT, repetitions=2, gains=gains, failure_rate=0.0)
-    assert "the best mean rank" in across_claim(clear)
-    assert "skopt-gp" in across_claim(clear)
-    alike = study(make_study, tasks=EIGHT, repetitions=3, trials=2, gains={}, failure_rate=0.0)
-    assert "no difference in rank can be shown" in across_claim(alike)

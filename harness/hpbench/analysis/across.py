@@ -1,4 +1,4 @@
-"""What can be said over all tasks: normalised regret, ranks, profiles and the critical difference.
+"""What can be said over all tasks: normalised regret, ranks and profiles.
 
 Only strategies that can search every task take part, and only repetitions in which all of these have
 ended: within each of them the strategies saw the same data and seeds. A run without a result (yet)
@@ -12,23 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from hpbench.analysis.captions import counted
-from hpbench.analysis.comparison import ALPHA, Study
+from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part, TaskCurves, step_at
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import (
     Array,
-    Friedman,
-    cliques,
-    friedman,
     incumbent_of,
     normalised_regret,
     quantile_worst,
     rank_losses,
-    smallest_n,
-    wilcoxon_holm,
 )
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL, bootstrap_indices
 from hpbench.seeding import bootstrap_stream
@@ -37,10 +30,8 @@ from hpbench.study import RunState
 __all__ = [
     "FRACTIONS",
     "Across",
-    "CriticalDifference",
     "Progress",
     "across_tasks",
-    "critical_difference_of",
     "mean_over_tasks",
     "rank_progress",
     "regret_progress",
@@ -228,68 +219,3 @@ def mean_over_tasks(values: list[Array], rng: Generator) -> Progress:
         means += np.einsum("bn,knp->bkp", weights, task) / len(values)
     low, high = np.quantile(means, [0.025, 0.975], axis=0)
     return Progress(centre, low, high, len(values))
-
-
-@dataclass(frozen=True)
-class CriticalDifference:
-    """Whether strategies rank differently over the tasks, and which are alike.
-
-    Attributes:
-        ranks: mean rank over the tasks, shape ``(k,)``.
-        omnibus: Friedman's test over the tasks; None with fewer than two of them.
-        p: Holm-adjusted Wilcoxon p-values between all pairs, shape ``(k, k)``.
-        bars: places of the strategies that no test tells apart, in rank order; none unless the
-            omnibus test passes.
-        needed: tasks from which on the smallest p of all pairs can pass after Holm.
-        n_tasks: tasks that there are.
-    """
-
-    ranks: Array
-    omnibus: Friedman | None
-    p: NDArray[np.float64]
-    bars: tuple[tuple[int, ...], ...]
-    needed: int
-    n_tasks: int
-
-    @property
-    def enough(self) -> bool:
-        """Whether there are tasks enough for a test over tasks."""
-        return self.n_tasks >= self.needed
-
-    @property
-    def passed(self) -> bool:
-        """Whether the omnibus test says that not all strategies rank alike."""
-        return self.enough and self.omnibus is not None and self.omnibus.f_p < ALPHA
-
-    @property
-    def reason(self) -> str:
-        """Return why no diagram is drawn; nothing if one is."""
-        if self.enough:
-            return ""
-        return (
-            f"Over {counted(self.n_tasks, 'task')} no test across tasks can reach p < 0.05 between "
-            f"{len(self.ranks)} strategies: that takes at least {self.needed} tasks. So no critical-difference "
-            "diagram is drawn; the comparisons within each task stand on their repetitions."
-        )
-
-
-def critical_difference_of(across: Across) -> CriticalDifference:
-    """Return the tests over tasks; the block is the task, its value the mean final test error.
-
-    The mean is over repetitions; a run without a result has the highest error of its task.
-    """
-    blocks = np.array([_filled(values[:, :, -1]).mean(axis=1) for values in across.errors["test"]])
-    k, n = len(across.strategies), len(across.tasks)
-    needed = smallest_n(k * (k - 1) // 2, alpha=ALPHA)
-    ranks = rank_losses(blocks).mean(axis=0)
-    omnibus = friedman(blocks) if n > 1 else None
-    p = wilcoxon_holm(blocks)
-    found = CriticalDifference(ranks, omnibus, p, (), needed, n)
-    if not found.passed:
-        return found
-    return CriticalDifference(ranks, omnibus, p, tuple(cliques(ranks, p < ALPHA)), needed, n)
-
-
-def _filled(errors: Array) -> Array:
-    """Return ``errors`` with the highest of all in the place of a missing one."""
-    return np.where(np.isnan(errors), np.nanmax(errors, initial=0.0), errors)

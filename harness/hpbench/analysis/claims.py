@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from hpbench.analysis.across import across_tasks, critical_difference_of
+from hpbench.analysis.across import across_tasks
 from hpbench.analysis.captions import basis, counted, machines_text, p_text, percent, points
 from hpbench.analysis.clocks import clock_text, steps_text
 from hpbench.analysis.comparison import Cell, Study, TaskComparison, Versus
+from hpbench.analysis.critical import ranking_of
 from hpbench.analysis.evidence import pairing_claim
 from hpbench.analysis.statistics import smallest_n
 from hpbench.analysis.writers import escape_markdown
@@ -105,13 +106,16 @@ def across_claim(study: Study) -> str:
     found = across_tasks(study)
     if not found.possible:
         return ""
-    critical = critical_difference_of(found)
-    if critical.reason or critical.omnibus is None:
+    critical = ranking_of(study, found)
+    if math.isnan(critical.p):
         return critical.reason
-    text = (
-        f"Over {counted(critical.n_tasks, 'task')} {{}} (Friedman with Iman and Davenport's correction, "
-        f"p {_equals(p_text(critical.omnibus.f_p, enough=True))})."
-    )
+    text = f"Over {counted(critical.n_tasks, 'task')} {{}} ({critical.omnibus})."
+    if critical.n_tasks < critical.needed:
+        text += (
+            " So few tasks show only differences that hold on nearly all of them, and speak for no others."
+        )
+    if critical.reason:
+        text += f" {critical.reason}"
     if not critical.passed:
         return text.format("no difference in rank can be shown")
     first = study.frames.label(study.frames.strategies[found.strategies[int(critical.ranks.argmin())]])

@@ -12,14 +12,13 @@ from matplotlib.patches import Patch
 
 from hpbench.analysis.across import (
     Across,
-    CriticalDifference,
     across_tasks,
-    critical_difference_of,
     regret_scale,
 )
 from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
-from hpbench.analysis.captions import METHODS, basis, counted, p_text
+from hpbench.analysis.captions import METHODS, basis, counted
 from hpbench.analysis.comparison import Study, final_values
+from hpbench.analysis.critical import CriticalDifference, ranking_of
 from hpbench.analysis.evidence import ROPE
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array, normalised_regret
@@ -39,8 +38,8 @@ def contrast_figures(study: Study) -> Iterator[Drawn]:
         yield forest_figure(study)
     found = across_tasks(study)
     if found.possible:
-        critical = critical_difference_of(found)
-        if critical.enough:
+        critical = ranking_of(study, found)
+        if not critical.reason:
             yield critical_figure(study, found, critical)
     yield heat_figure(study)
 
@@ -144,20 +143,28 @@ def critical_figure(study: Study, found: Across, critical: CriticalDifference) -
     names = [frames.strategies[index] for index in found.strategies]
     figure, (panel,) = panels(1, height=0.9 + 0.22 * len(names) + 0.12 * len(critical.bars))
     _draw_ranks(panel, frames, names, critical)
-    assert critical.omnibus is not None  # noqa: S101 -- there are tasks enough
-    p = p_text(critical.omnibus.f_p, enough=True)
+    if critical.test == "nemenyi":
+        _draw_ruler(panel, critical.limit)
     caption = (
         f"Mean rank by test error over {counted(critical.n_tasks, 'task')} (each the mean of its repetitions), 1 is best. "
-        f"Friedman's test with Iman and Davenport's correction: p {p if p.startswith('<') else '= ' + p}. "
+        f"{critical.omnibus}. {_PAIRS[critical.test].format(critical.limit, critical.needed)} "
         + (
-            "Bars join strategies between any two of which Wilcoxon's signed-rank test, Holm-adjusted over all pairs, "
-            "shows no difference. "
+            "Bars join strategies between any two of which it shows no difference. "
             if critical.passed
-            else "So no strategy is shown to rank differently from another, and no bar is drawn. "
+            else "As Friedman's test shows no difference, no bar is drawn. "
         )
         + basis(frames)
     )
     return Drawn("critical-difference", "Ranks over tasks and critical differences", caption, figure)
+
+
+_PAIRS = {
+    "wilcoxon": "Pairs: Wilcoxon's signed-rank test, Holm-adjusted over all of them.",
+    "nemenyi": (
+        "Pairs: Nemenyi's test, by which mean ranks differ from a critical difference (CD) of {:.2f} on; "
+        "for Wilcoxon's with Holm's adjustment it takes {} tasks."
+    ),
+}
 
 
 def _draw_ranks(panel: Axes, frames: Frames, names: list[str], critical: CriticalDifference) -> None:
@@ -179,3 +186,13 @@ def _draw_ranks(panel: Axes, frames: Frames, names: list[str], critical: Critica
     panel.set_xlim(0.9, len(order) + 0.1)
     panel.set_xlabel("mean rank (1 is best)")
     panel.grid(visible=False, axis="y")
+
+
+def _draw_ruler(panel: Axes, limit: float) -> None:
+    """Draw the critical difference as a length above the strategies, from rank 1 on."""
+    bottom, _ = panel.get_ylim()
+    panel.plot([1.0, 1.0 + limit], [-0.8, -0.8], color="#333333", linewidth=1.2, marker="|", markersize=6)
+    panel.text(
+        1.0 + limit / 2, -1.0, f"CD {limit:.2f}", ha="center", va="bottom", fontsize=6, color="#333333"
+    )
+    panel.set_ylim(bottom, -1.9)

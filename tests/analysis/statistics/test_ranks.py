@@ -12,6 +12,7 @@ from hpbench.analysis.statistics import (
     cliques,
     critical_difference,
     friedman,
+    friedman_permutation,
     mean_ranks,
     rank_losses,
     wilcoxon,
@@ -68,6 +69,27 @@ def test_friedman_at_its_ends() -> None:
     assert perfect.chi2 == pytest.approx(12.0)
     assert perfect.f == math.inf
     assert perfect.f_p == 0.0
+
+
+def test_permutations_give_friedmans_exact_p_where_it_can_be_counted() -> None:
+    for n, k in ((2, 3), (3, 3), (2, 4), (5, 2)):
+        perfect = np.tile(np.arange(float(k)), (n, 1))
+        p = friedman_permutation(perfect, rng=rng(), n_resamples=40_000)
+        assert p == pytest.approx(1 / math.factorial(k) ** (n - 1), abs=0.004)
+    assert friedman_permutation(np.zeros((6, 3)), rng=rng()) == 1.0
+
+
+def test_permutations_agree_with_iman_and_davenport_over_many_blocks() -> None:
+    losses = rng(5).normal(size=(40, 4)) + np.array([0.35, 0, 0.2, 0])
+    assert friedman_permutation(losses, rng=rng(1)) == pytest.approx(friedman(losses).f_p, abs=0.01)
+
+
+def test_permutations_reject_no_more_than_they_may_where_f_does() -> None:
+    draws = [rng(seed).normal(size=(3, 3)) for seed in range(400)]
+    permuted = [friedman_permutation(draw, rng=rng(1), n_resamples=500) < 0.05 for draw in draws]
+    approximate = [friedman(draw).f_p < 0.05 for draw in draws]
+    assert np.mean(permuted) < 0.06
+    assert np.mean(approximate) > 0.12
 
 
 def test_friedman_needs_two_of_each() -> None:

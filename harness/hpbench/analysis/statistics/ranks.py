@@ -7,9 +7,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from scipy import stats
 
-from hpbench.analysis.statistics.intervals import Array
+from hpbench.analysis.statistics.intervals import N_RESAMPLES, Array
 from hpbench.analysis.statistics.pairwise import holm, wilcoxon
 from hpbench.errors import UsageError
 
@@ -18,6 +19,7 @@ __all__ = [
     "cliques",
     "critical_difference",
     "friedman",
+    "friedman_permutation",
     "mean_ranks",
     "rank_losses",
     "wilcoxon_holm",
@@ -60,7 +62,7 @@ class Friedman:
         chi2: Friedman's statistic, corrected for ties.
         chi2_p: its p-value by chi-squared with ``k - 1`` degrees of freedom.
         f: Iman and Davenport's statistic.
-        f_p: its p-value, the one to use.
+        f_p: its p-value, for ten blocks or more; below, see :func:`friedman_permutation`.
         n: blocks.
     """
 
@@ -106,6 +108,31 @@ def friedman(losses: Array) -> Friedman:
     chi2_p = float(stats.chi2.sf(chi2, k - 1))
     f_p = float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))) if math.isfinite(f) else 0.0
     return Friedman(ranks, chi2, chi2_p, f, f_p, n)
+
+
+def friedman_permutation(losses: Array, *, rng: Generator, n_resamples: int = N_RESAMPLES) -> float:
+    """Return the p-value of Friedman's statistic by permutations within the blocks.
+
+    Right at any number of blocks, ties included. The F distribution is not: over 3 blocks of 3
+    strategies that are all alike, Iman and Davenport's test at 0.05 rejects in 20 % of cases.
+
+    ``p = (1 + #{S* >= S}) / (1 + n_resamples)`` with ``S = sum R_j^2``, of which chi2 and F are
+    increasing functions for given ties.
+
+    Args:
+        losses: shape ``(n_blocks, k)``. NaN ranks last.
+        rng: source of randomness.
+        n_resamples: permutations drawn.
+
+    References:
+        Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses.
+    """
+    within = rank_losses(losses)
+    sums = np.zeros((n_resamples, losses.shape[1]))
+    for block in within:
+        sums += rng.permuted(np.tile(block, (n_resamples, 1)), axis=1)
+    seen = float(np.sum(within.sum(axis=0) ** 2))
+    return (1 + int(np.sum(np.sum(sums**2, axis=1) >= seen))) / (1 + n_resamples)
 
 
 def _tie_counts(ranks: Array) -> Array:

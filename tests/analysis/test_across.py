@@ -10,6 +10,7 @@ import pytest
 
 from hpbench.analysis import load_frames
 from hpbench.analysis.across import (
+    FRACTIONS,
     across_tasks,
     mean_over_tasks,
     rank_progress,
@@ -90,6 +91,14 @@ def test_an_empty_study_has_nothing_across_tasks(make_study: MakeStudy) -> None:
     assert math.isnan(regret_scale(made.frames, made.curves["wine-mlp"], "val")[0])
 
 
+@pytest.mark.parametrize(("trials", "first"), [(20, 0.05), (3, 0.34), (100, 0.01), (1, 1.0)])
+def test_shares_count_from_where_every_run_has_ended_a_trial(
+    make_study: MakeStudy, trials: int, first: float
+) -> None:
+    made = study(make_study, repetitions=2, trials=trials, failure_rate=0.0)
+    assert FRACTIONS[across_tasks(made).start] == first
+
+
 def test_a_budget_in_seconds_is_shared_out_in_seconds(make_study: MakeStudy) -> None:
     made = study(make_study, repetitions=2, tasks=("digits-mlp",), failure_rate=0.0)
     curves = made.curves["digits-mlp"]
@@ -97,5 +106,6 @@ def test_a_budget_in_seconds_is_shared_out_in_seconds(make_study: MakeStudy) -> 
     made.frames.info.suite["budget"] = {"trials": None, "epochs": None, "seconds": end}
     errors = across_tasks(made).errors["val"][0]
     assert errors[..., -1] == pytest.approx(curves.final_error("val"))
+    assert across_tasks(made).start == math.ceil(100 * float(curves.elapsed[..., 0].max()) / end) - 1
     early = errors[1, 0, 0]
     assert math.isnan(early) == (curves.elapsed[1, 0, 0] > end / 100)

@@ -32,7 +32,7 @@ def critical(finals: list[list[float]]) -> CriticalDifference:
     errors = tuple(np.repeat(np.array(row)[:, None, None], 100, axis=2) for row in finals)
     names = tuple(f"t{number}" for number in range(len(finals)))
     parts: dict[Any, Any] = {"val": errors, "test": errors}
-    found = Across(tuple(range(len(finals[0]))), (), names, parts, parts)
+    found = Across(tuple(range(len(finals[0]))), (), names, parts, parts, 0)
     return critical_difference_of(found, bootstrap_stream(0))
 
 

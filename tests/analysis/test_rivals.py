@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpbench.analysis import load_frames
+from hpbench.analysis.across import across_tasks
 from hpbench.analysis.comparison import study_of
 from hpbench.analysis.rivals import across_table, pairs_table, reference_table, running_time_table
 from hpbench.analysis.writers import to_latex, to_markdown
@@ -52,6 +54,16 @@ def test_the_table_over_tasks_ranks_within_bounds(
     assert table.values["regret_val"].between(0, 100).all()
     assert "Left out, for they cannot search every task: skopt-gp." in table.caption
     assert r"\toprule" in to_latex(table)
+
+
+def test_the_area_leaves_out_what_lies_before_every_runs_first_trial(make_study: MakeStudy) -> None:
+    study = study_of(load_frames(make_study(repetitions=3, trials=4, failure_rate=0.0)))
+    table = across_table(study)
+    regrets = across_tasks(study).regrets["val"]
+    after_trials = np.mean([values[:, :, [24, 49, 74, 99]].mean(axis=1) for values in regrets], axis=0)
+    shares = np.array([25, 25, 25, 1]) / 76  # of the budget from 25 % on, after each of the trials
+    assert table.values["area_val"].to_numpy() == pytest.approx(after_trials @ shares)
+    assert "mean regret from 25 % of the budget" in table.caption
 
 
 def test_what_is_measured_from_is_written_down(make_study: MakeStudy) -> None:

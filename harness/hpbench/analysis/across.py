@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part, TaskCurves, step_at
@@ -56,6 +57,8 @@ class Across:
             :data:`FRACTIONS` of the budget; NaN without a result.
         regrets: the same, normalised by :func:`regret_scale`; a missing result is the task's worst.
             All NaN for a task in which nothing differs.
+        start: the place in :data:`FRACTIONS` from which on every run has ended a trial; regrets and
+            ranks before it are of runs that could not have a result yet.
     """
 
     strategies: tuple[int, ...]
@@ -63,12 +66,7 @@ class Across:
     tasks: tuple[str, ...]
     errors: dict[Part, tuple[Array, ...]]
     regrets: dict[Part, tuple[Array, ...]]
-
-    @property
-    def start(self) -> int:
-        """The place in :data:`FRACTIONS` at which the first strategy has a result."""
-        known = [np.isfinite(values).any(axis=(0, 1)) for values in self.errors["val"]]
-        return int(np.argmax(np.any(known, axis=0))) if known else 0
+    start: int
 
     @property
     def possible(self) -> bool:
@@ -103,27 +101,40 @@ def across_tasks(study: Study) -> Across:
         scales = [regret_scale(frames, study.curves[task], part) for task in tasks]
         pairs = zip(errors[part], scales, strict=True)
         regrets[part] = tuple(_regret(values, *scale) for values, scale in pairs)
-    return Across(
-        places, tuple(frames.strategies[place] for place in sorted(skipped)), tasks, errors, regrets
-    )
+    firsts = [_first_share(frames, study.curves[task], places, whole[task]) for task in tasks]
+    start = int(np.searchsorted(FRACTIONS[:-1] + 1e-9, max(firsts, default=0.0)))
+    left_out = tuple(frames.strategies[place] for place in sorted(skipped))
+    return Across(places, left_out, tasks, errors, regrets, start)
+
+
+def _first_share(
+    frames: Frames, curves: TaskCurves, places: tuple[int, ...], whole: NDArray[np.bool_]
+) -> float:
+    """Return the share of the budget after which the last of the runs has ended its first trial."""
+    spent, budget = _spent(frames, curves)
+    first = spent[list(places)][:, whole, 0][curves.length[list(places)][:, whole] > 0]
+    return float(np.max(first, initial=0.0)) / budget
 
 
 def _at_fractions(frames: Frames, curves: TaskCurves, part: Part) -> Array:
     """Return the incumbents' errors at every share of the budget, shape ``(k, n, 100)``."""
-    kind, amount = next((key, value) for key, value in frames.info.suite["budget"].items() if value)
-    if kind == "seconds":
-        spent, budget = curves.elapsed, float(amount)
-    elif kind == "epochs":
-        spent, budget = curves.trainings, float(amount) / (frames.full_epochs(curves.task) * frames.trainings)
-    else:
-        spent = np.broadcast_to(np.arange(1.0, curves.n_trials + 1), curves.objective.shape)
-        budget = float(amount)
+    spent, budget = _spent(frames, curves)
     grid = np.append(budget * FRACTIONS[:-1], math.inf) + 1e-9
     errors = incumbent_scores(frames, curves, part)
     rows = [
         step_at(spent[k], errors[k], curves.length[k], grid, curves.failed[k]) for k in range(len(errors))
     ]
     return np.stack(rows)
+
+
+def _spent(frames: Frames, curves: TaskCurves) -> tuple[Array, float]:
+    """Return what is spent after every trial, shape ``(k, n, T)``, and the budget, in the budget's unit."""
+    kind, amount = next((key, value) for key, value in frames.info.suite["budget"].items() if value)
+    if kind == "seconds":
+        return curves.elapsed, float(amount)
+    if kind == "epochs":
+        return curves.trainings, float(amount) / (frames.full_epochs(curves.task) * frames.trainings)
+    return np.broadcast_to(np.arange(1.0, curves.n_trials + 1), curves.objective.shape), float(amount)
 
 
 def incumbent_scores(frames: Frames, curves: TaskCurves, part: Part) -> Array:

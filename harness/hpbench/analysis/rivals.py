@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hpbench.analysis.across import (
+    FRACTIONS,
     Across,
     across_tasks,
     rank_progress,
@@ -189,10 +190,9 @@ def across_table(study: Study) -> Table:
     caption = (
         f"Over {counted(len(found.tasks), 'task')}, each weighing the same. Normalised regret: 0 the best "
         "incumbent of the study, 1 the baseline's median after its first trial; a run without a result has the "
-        "worst of its task. Area: mean regret over the budget, all shares of it weighing the same. IQM: "
-        "mean of the middle half of all runs of all tasks. "
-        + (f"Left out, for they cannot search every task: {left}. " if left else "")
-        + basis(frames)
+        f"worst of its task. Area: mean regret from {100 * FRACTIONS[found.start]:.0f} % of the budget, where every run "
+        "has ended a trial, to its end, all shares weighing the same. IQM: mean of the middle half of all runs of all "
+        "tasks. " + (f"Left out, for they cannot search every task: {left}. " if left else "") + basis(frames)
     )
     return Table("across", "Over all tasks", caption, pd.DataFrame(rows), columns)
 
@@ -202,6 +202,7 @@ def _across_rows(study: Study, found: Across) -> list[dict[str, Any]]:
     frames = study.frames
     ranks = rank_progress(frames, found, "test").centre[:, -1]
     val, test = (regret_progress(frames, found, part) for part in ("val", "test"))
+    areas = area_under_curve(val.centre[:, found.start :])
     scored = [values[:, :, -1] for values in found.regrets["test"] if np.isfinite(values).all()]
     rows = []
     for place, index in enumerate(found.strategies):
@@ -214,7 +215,7 @@ def _across_rows(study: Study, found: Across) -> list[dict[str, Any]]:
                 "rank": float(ranks[place]),
                 "regret_val": float(val.centre[place, -1]) if val.n_tasks else math.nan,
                 "regret_test": float(test.centre[place, -1]) if test.n_tasks else math.nan,
-                "area_val": float(area_under_curve(val.centre[place])) if val.n_tasks else math.nan,
+                "area_val": float(areas[place]) if val.n_tasks else math.nan,
                 "iqm": iqm(runs) if len(runs) else math.nan,
             }
         )

@@ -10,7 +10,9 @@ from hpbench.analysis import load_frames
 from hpbench.analysis.canvas import drawing
 from hpbench.analysis.comparison import study_of
 from hpbench.analysis.contrasts import contrast_figures
+from hpbench.analysis.rivals import across_table
 from hpbench.analysis.standing import standing_figures
+from hpbench.study import RunState
 
 MakeStudy = Callable[..., Path]
 EIGHT = tuple(f"task-{number}" for number in range(8))
@@ -41,6 +43,58 @@ def test_a_difference_to_the_right_is_better(make_study: MakeStudy) -> None:
             versus = cells[name].versus
             assert versus is not None
             assert shown[row] == pytest.approx(100 * versus.difference.centre)
+
+
+@pytest.mark.parametrize(("repetitions", "strokes", "intervals"), [(4, 4, 0), (7, 7, 1), (10, 0, 1)])
+def test_few_differences_are_shown_one_by_one(
+    make_study: MakeStudy, repetitions: int, strokes: int, intervals: int
+) -> None:
+    options = {"tasks": ("digits-mlp",), "strategies": ("random", "skopt-gp"), "failure_rate": 0.0}
+    study = study_of(load_frames(make_study(repetitions=repetitions, **options)))
+    with drawing():
+        (forest,) = [item for item in contrast_figures(study) if item.name == "difference"]
+        (panel,) = forest.figure.axes
+    drawn = [np.asarray(line.get_xdata()) for line in panel.lines if line.get_marker() == "|"]
+    assert [len(x) for x in drawn] == [strokes] * (strokes > 0)
+    assert sum(line.get_linewidth() == 1.4 for line in panel.lines) == intervals
+    final = study.curves["digits-mlp"].final_error("test")
+    for x in drawn:
+        assert sorted(x) == pytest.approx(sorted(100 * (final[0] - final[1])))
+
+
+@pytest.mark.parametrize(
+    ("repetitions", "band", "dots"),
+    [(4, "No bands below 5", True), (7, "Student's t", True), (10, "stratified percentile", False)],
+)
+def test_uncertainty_over_tasks_is_shown_as_the_repetitions_allow(
+    make_study: MakeStudy, repetitions: int, band: str, *, dots: bool
+) -> None:
+    study = study_of(load_frames(make_study(repetitions=repetitions, trials=4, failure_rate=0.0)))
+    with drawing():
+        drawn = {item.name: item for item in standing_figures(study)}
+        for name in ("regret", "rank", "profile"):
+            item = drawn[name]
+            assert band in item.caption
+            assert f"(n = {repetitions}), then over 3 tasks." in item.caption
+            assert any(panel.collections for panel in item.figure.axes) == (repetitions > 4)
+            (legend,) = item.figure.legends
+            assert any("band" in text.get_text() for text in legend.texts) == (repetitions > 4)
+        ends = [line for line in drawn["rank"].figure.axes[0].lines if line.get_marker() == "."]
+        assert [len(line.get_xydata()) for line in ends] == [repetitions] * 4 * dots
+        assert ("dots at the end" in drawn["rank"].caption) == dots
+
+
+def test_captions_count_the_tasks_that_have_a_scale_and_the_repetitions_used(make_study: MakeStudy) -> None:
+    pending = {("digits-mlp", "genetic", place): 0 for place in range(3, 10)}
+    states = dict.fromkeys(pending, RunState.PENDING)
+    frames = load_frames(make_study(trials=3, lengths=pending, states=states, failure_rate=0.0))
+    frames.trials.loc[frames.trials["task"] == "wine-mlp", "test_error"] = 0.25
+    study = study_of(frames)
+    with drawing():
+        caption = {item.name: item.caption for item in standing_figures(study)}["regret"]
+    for text in (caption, across_table(study).caption):
+        assert "(n = 3 to 10), then over 3 tasks on validation data, 2 tasks on test data." in text
+        assert "regret has no scale: on test data wine-mlp." in text
 
 
 def test_the_heat_map_prints_every_number_and_a_dash_for_none(make_study: MakeStudy) -> None:

@@ -8,23 +8,26 @@ ranks last and has the worst regret that was seen on its task; it is never left 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from hpbench.analysis.captions import counted, repetitions_text
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part, TaskCurves, step_at
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import (
     Array,
+    StratifiedMean,
     incumbent_of,
     normalised_regret,
     quantile_worst,
     rank_losses,
+    stratified_mean,
 )
-from hpbench.analysis.statistics.intervals import MIN_INTERVAL, bootstrap_indices
 from hpbench.seeding import bootstrap_stream
 from hpbench.study import RunState
 
@@ -33,7 +36,9 @@ __all__ = [
     "Across",
     "Progress",
     "across_tasks",
+    "left_text",
     "mean_over_tasks",
+    "mean_text",
     "rank_progress",
     "regret_progress",
     "regret_scale",
@@ -73,9 +78,10 @@ class Across:
         """Whether there are two strategies and a task to compare them on."""
         return len(self.strategies) > 1 and bool(self.tasks)
 
-    def final_regrets(self, part: Part) -> Array:
-        """Return the mean final regret, shape ``(n_tasks, k)``; NaN for a task that has no scale."""
-        return np.array([values[:, :, -1].mean(axis=1) for values in self.regrets[part]])
+    def scaled(self, part: Part) -> dict[str, Array]:
+        """Return the regrets of the tasks that have a scale, by name."""
+        pairs = zip(self.tasks, self.regrets[part], strict=True)
+        return {task: values for task, values in pairs if np.isfinite(values).all()}
 
 
 def across_tasks(study: Study) -> Across:
@@ -87,7 +93,9 @@ def across_tasks(study: Study) -> Across:
         for place in np.flatnonzero(np.any(curves.state == str(RunState.SKIPPED), axis=1))
     }
     places = tuple(place for place in range(len(frames.strategies)) if place not in skipped)
-    whole = {task: curves.ended[list(places)].all(axis=0) for task, curves in study.curves.items()}
+    whole = {
+        task: np.asarray(curves.ended[list(places)].all(axis=0)) for task, curves in study.curves.items()
+    }
     tasks = tuple(
         task for task, curves in study.curves.items() if places and curves.n_trials and whole[task].any()
     )
@@ -176,28 +184,28 @@ class Progress:
     """A mean over tasks against the share of the budget.
 
     Attributes:
-        centre: shape ``(k, 100)``.
-        low: lower end of the 95 % interval; NaN with fewer than 5 repetitions.
-        high: its upper end.
-        n_tasks: tasks behind it.
+        mean: of shape ``(k, 100)``, with its interval.
+        single: the single repetitions at the last point, each the mean over the tasks, shape ``(k, n)``;
+            of tasks with different numbers of them as many as all have.
+        tasks: names of the tasks behind it.
+        repetitions: the smallest and the largest number of repetitions of a task.
     """
 
-    centre: Array
-    low: Array
-    high: Array
-    n_tasks: int
+    mean: StratifiedMean
+    single: Array
+    tasks: tuple[str, ...]
+    repetitions: tuple[int, int]
 
 
-def regret_progress(frames: Frames, across: Across, part: Part) -> Progress:
-    """Return the mean normalised regret over the tasks that have a scale."""
-    known = [values for values in across.regrets[part] if np.isfinite(values).all()]
-    return mean_over_tasks(known, _stream(frames, "regret", part))
+def regret_progress(frames: Frames, across: Across, part: Part) -> Progress | None:
+    """Return the mean normalised regret over the tasks that have a scale; None without any."""
+    return mean_over_tasks(across.scaled(part), _stream(frames, "regret", part))
 
 
-def rank_progress(frames: Frames, across: Across, part: Part) -> Progress:
+def rank_progress(frames: Frames, across: Across, part: Part) -> Progress | None:
     """Return the mean rank: within each task and repetition, then over repetitions, then over tasks."""
     ranks = [np.moveaxis(rank_losses(np.moveaxis(values, 0, -1)), -1, 0) for values in across.errors[part]]
-    return mean_over_tasks(ranks, _stream(frames, "rank", part))
+    return mean_over_tasks(dict(zip(across.tasks, ranks, strict=True)), _stream(frames, "rank", part))
 
 
 def _stream(frames: Frames, purpose: str, part: Part) -> Generator:
@@ -205,28 +213,49 @@ def _stream(frames: Frames, purpose: str, part: Part) -> Generator:
     return bootstrap_stream(int(frames.info.suite["root_seed"])).child("across", purpose, part).generator()
 
 
-def mean_over_tasks(values: list[Array], rng: Generator) -> Progress:
-    """Return the mean over repetitions, then tasks, with a stratified paired percentile bootstrap.
-
-    Repetitions are resampled within each task, the same ones for every strategy: the interval is
-    for these tasks, and says nothing about new ones.
+def mean_over_tasks(values: Mapping[str, Array], rng: Generator) -> Progress | None:
+    """Return the mean over repetitions, then tasks; None without a task.
 
     Args:
-        values: one a task, shape ``(k, n_repetitions, n_points)``.
-        rng: source of randomness.
+        values: by task, shape ``(k, n_repetitions, n_points)``.
+        rng: source of randomness of the bootstrap.
     """
     if not values:
-        nothing = np.empty((0, 0))
-        return Progress(nothing, nothing, nothing, 0)
-    centre = np.mean([task.mean(axis=1) for task in values], axis=0)
-    if min(task.shape[1] for task in values) < MIN_INTERVAL:
-        unknown = np.full_like(centre, math.nan)
-        return Progress(centre, unknown, unknown, len(values))
-    means = np.zeros((_RESAMPLES, *centre.shape))
-    for task in values:
-        n = task.shape[1]
-        picks = bootstrap_indices(n, n_resamples=_RESAMPLES, rng=rng)
-        weights = np.stack([np.sum(picks == place, axis=1) for place in range(n)], axis=1) / n
-        means += np.einsum("bn,knp->bkp", weights, task) / len(values)
-    low, high = np.quantile(means, [0.025, 0.975], axis=0)
-    return Progress(centre, low, high, len(values))
+        return None
+    sizes = [task.shape[1] for task in values.values()]
+    single = np.mean([task[:, : min(sizes), -1] for task in values.values()], axis=0)
+    mean = stratified_mean(list(values.values()), rng=rng, n_resamples=_RESAMPLES)
+    return Progress(mean, single, tuple(values), (min(sizes), max(sizes)))
+
+
+def mean_text(found: Across, progresses: Mapping[str, Progress | None]) -> str:
+    """Return what means over repetitions, then tasks rest on, for captions.
+
+    Args:
+        found: the runs that are comparable.
+        progresses: by what tells them apart, such as ``"test data"``.
+    """
+    known = {word: progress for word, progress in progresses.items() if progress}
+    sizes = [size for progress in known.values() for size in progress.repetitions]
+    used = f" ({repetitions_text(min(sizes), max(sizes))})" if sizes else ""
+    counts = {word: counted(len(p.tasks) if p else 0, "task") for word, p in progresses.items()}
+    over = ", ".join(f"{text} on {word}" for word, text in counts.items())
+    missing = {word: [t for t in found.tasks if not p or t not in p.tasks] for word, p in progresses.items()}
+    if not any(missing.values()):
+        over = next(iter(counts.values()))
+    flat = "; ".join(f"on {word} {', '.join(names)}" for word, names in missing.items() if names)
+    text = f"Mean over the repetitions in which all have ended{used}, then over {over}. "
+    return text + (
+        f"Left out, for nothing is better than the baseline's first trial and regret has no scale: {flat}. "
+        if flat
+        else ""
+    )
+
+
+def left_text(frames: Frames, found: Across) -> str:
+    """Return which strategies and tasks do not take part, for captions; nothing if all do."""
+    names = ", ".join(frames.label(name) for name in found.left_out)
+    tasks = ", ".join(task for task in frames.tasks if task not in found.tasks)
+    return (f"Left out, for they cannot search every task: {names}. " if names else "") + (
+        f"Left out, for in no repetition have all ended: {tasks}. " if tasks else ""
+    )

@@ -22,6 +22,7 @@ from hpbench.analysis.critical import CriticalDifference, ranking_of
 from hpbench.analysis.evidence import ROPE
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array, normalised_regret
+from hpbench.analysis.statistics.intervals import MIN_BOOTSTRAP
 from hpbench.analysis.style import looks, wrapped
 
 __all__ = ["contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
@@ -62,6 +63,11 @@ def forest_figure(study: Study) -> Drawn:
                 continue
             drawn = True
             found, look = versus.difference, styles[name]
+            if found.n < MIN_BOOTSTRAP:
+                seeds = _differences(study.curves[task].final_error("test"), frames, name)
+                panel.plot(
+                    100 * seeds, np.full(len(seeds), row), "|", color=look.colour, markersize=5, zorder=1
+                )
             panel.plot(100 * found.centre, row, look.marker, color=look.colour, markersize=4.5)
             if found.exists:
                 panel.plot([100 * found.low, 100 * found.high], [row, row], color=look.colour, linewidth=1.4)
@@ -83,9 +89,16 @@ def forest_figure(study: Study) -> Drawn:
     )
     caption = (
         f"Paired difference of final test {frames.measure()} to {base}, mean over the repetitions that both have; right of zero "
-        f"the strategy is better. {METHODS} Grey: differences of at most {_POINTS:g} points, practically none. {basis(frames)}"
+        f"the strategy is better. {METHODS} Below 10 repetitions each of them is a stroke. Grey: differences of at most {_POINTS:g} points, practically none. {basis(frames)}"
     )
     return Drawn("difference", "Paired differences to the baseline", caption, figure)
+
+
+def _differences(errors: Array, frames: Frames, strategy: str) -> Array:
+    """Return the differences to the baseline, one a repetition that both have; positive is better."""
+    assert frames.baseline is not None  # noqa: S101 -- the caller saw to it
+    found = errors[frames.strategies.index(frames.baseline)] - errors[frames.strategies.index(strategy)]
+    return np.asarray(found[np.isfinite(found)])
 
 
 def heat_figure(study: Study) -> Drawn:

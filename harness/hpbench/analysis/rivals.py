@@ -13,13 +13,18 @@ import pandas as pd
 from hpbench.analysis.across import (
     FRACTIONS,
     Across,
+    Progress,
     across_tasks,
+    left_text,
+    mean_text,
     rank_progress,
     regret_progress,
     regret_scale,
 )
 from hpbench.analysis.captions import basis, counted, p_text
 from hpbench.analysis.comparison import ALPHA, Study
+from hpbench.analysis.curves import Part
+from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import (
     Array,
     area_under_curve,
@@ -177,7 +182,8 @@ def across_table(study: Study) -> Table:
     """Return one row a strategy over all tasks: mean rank, regret, its area over the budget, IQM."""
     frames = study.frames
     found = across_tasks(study)
-    rows = _across_rows(study, found) if found.possible else []
+    regrets = _regrets(frames, found)
+    rows = _across_rows(study, found, regrets) if found.possible else []
     columns = (
         NAMES[1],
         column("Mean rank (test)", "rank", _digits),
@@ -186,24 +192,26 @@ def across_table(study: Study) -> Table:
         column("Area under validation regret", "area_val", _digits),
         column("IQM of 1 - test regret", "iqm", _digits),
     )
-    left = ", ".join(frames.label(name) for name in found.left_out)
     caption = (
-        f"Over {counted(len(found.tasks), 'task')}, each weighing the same. Normalised regret: 0 the best "
+        f"Ranks over {counted(len(found.tasks), 'task')}, each weighing the same. Normalised regret: 0 the best "
         "incumbent of the study, 1 the baseline's median after its first trial; a run without a result has the "
         f"worst of its task. Area: mean regret from {100 * FRACTIONS[found.start]:.0f} % of the budget, where every run "
         "has ended a trial, to its end, all shares weighing the same. IQM: mean of the middle half of all runs of all "
-        "tasks. " + (f"Left out, for they cannot search every task: {left}. " if left else "") + basis(frames)
+        f"tasks. {mean_text(found, regrets)}{left_text(frames, found)}{basis(frames)}"
     )
     return Table("across", "Over all tasks", caption, pd.DataFrame(rows), columns)
 
 
-def _across_rows(study: Study, found: Across) -> list[dict[str, Any]]:
+def _across_rows(study: Study, found: Across, regrets: Mapping[str, Progress | None]) -> list[dict[str, Any]]:
     """Return the values of every strategy that takes part."""
     frames = study.frames
-    ranks = rank_progress(frames, found, "test").centre[:, -1]
-    val, test = (regret_progress(frames, found, part) for part in ("val", "test"))
-    areas = area_under_curve(val.centre[:, found.start :])
-    scored = [values[:, :, -1] for values in found.regrets["test"] if np.isfinite(values).all()]
+    k = len(found.strategies)
+    rank, val, test = (
+        np.full((k, len(FRACTIONS)), math.nan) if progress is None else progress.mean.centre
+        for progress in (rank_progress(frames, found, "test"), *regrets.values())
+    )
+    areas = area_under_curve(val[:, found.start :])
+    scored = [values[:, :, -1] for values in found.scaled("test").values()]
     rows = []
     for place, index in enumerate(found.strategies):
         name = frames.strategies[index]
@@ -212,14 +220,20 @@ def _across_rows(study: Study, found: Across) -> list[dict[str, Any]]:
             {
                 "strategy": name,
                 "label": frames.label(name),
-                "rank": float(ranks[place]),
-                "regret_val": float(val.centre[place, -1]) if val.n_tasks else math.nan,
-                "regret_test": float(test.centre[place, -1]) if test.n_tasks else math.nan,
-                "area_val": float(areas[place]) if val.n_tasks else math.nan,
+                "rank": float(rank[place, -1]),
+                "regret_val": float(val[place, -1]),
+                "regret_test": float(test[place, -1]),
+                "area_val": float(areas[place]),
                 "iqm": iqm(runs) if len(runs) else math.nan,
             }
         )
     return rows
+
+
+def _regrets(frames: Frames, found: Across) -> dict[str, Progress | None]:
+    """Return the mean regrets by the data that they are measured on."""
+    parts: tuple[tuple[str, Part], ...] = (("validation data", "val"), ("test data", "test"))
+    return {word: regret_progress(frames, found, part) for word, part in parts}
 
 
 def _digits(value: float) -> str:

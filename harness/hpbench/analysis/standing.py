@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +16,9 @@ from hpbench.analysis.across import (
     Across,
     Progress,
     across_tasks,
+    left_text,
     mean_over_tasks,
+    mean_text,
     rank_progress,
     regret_progress,
 )
@@ -26,6 +28,7 @@ from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
+from hpbench.analysis.statistics.intervals import Method
 from hpbench.analysis.strokes import changes
 from hpbench.analysis.style import GREY, Look, crowd_text, gid, looks
 from hpbench.analysis.targets import race_of, random_name
@@ -60,30 +63,46 @@ def regret_figure(study: Study, found: Across) -> Drawn:
     """Return F4: mean normalised regret against the share of the budget, on validation and on test."""
     frames = study.frames
     figure, axes = _two_panels(len(found.strategies))
-    tasks = 0
-    readouts: list[Readout] = []
+    progresses = {part: regret_progress(frames, found, part) for part, _ in _PARTS}
     for panel, (part, word) in zip(axes, _PARTS, strict=True):
-        progress = regret_progress(frames, found, part)
-        tasks = max(tasks, progress.n_tasks)
+        progress = progresses[part]
         _draw(
             panel, _lines(frames, found, progress, floor=_FLOOR), looks(frames.strategies), ("regret", part)
         )
+        _draw_single(panel, frames, found, progress, floor=_FLOOR)
         panel.set_title(word)
         panel.set_ylabel("mean normalised regret" if part == "val" else "")
         panel.set_xlabel("share of the budget (%)")
-        if progress.n_tasks:
+        if progress:
             log_ticks(panel, "y")
     caption = (
         "Mean normalised regret of the incumbent: 0 the lowest error of any incumbent of the study, 1 the baseline's "
-        "median after its first trial; a run without a result (yet) has the worst regret of its task. Mean over "
-        f"repetitions, then over {counted(tasks, 'task')}; {_BAND} Validation flatters: it is what was chosen by. "
-        f"Values below {_FLOOR:g} are drawn there. {_left(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        "median after its first trial; a run without a result (yet) has the worst regret of its task. "
+        f"{mean_text(found, {f'{word} data': progresses[part] for part, word in _PARTS})}{_START}"
+        f"{_uncertainty(progresses.values())}Validation flatters: it is what was chosen by. "
+        f"Values below {_FLOOR:g} are drawn there. {left_text(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
-    legend_below(figure, _entries(frames, found))
-    return Drawn("regret", "Normalised regret over all tasks", caption, figure, tuple(readouts))
+    legend_below(figure, _entries(frames, found, progresses["val"]))
+    return Drawn("regret", "Normalised regret over all tasks", caption, figure)
 
 
-_BAND = "bands: 95 % stratified bootstrap, repetitions resampled in pairs within each task, from 5 repetitions on."
+_START = "Curves begin where every run has ended a trial. "
+_SINGLE = "; dots at the end: the single repetitions, each the mean over tasks"
+_BANDS: dict[Method, str] = {
+    "none": "No bands below 5 repetitions",
+    "t": "Bands: 95 % by Student's t with Welch's degrees of freedom, from 5 to 9 repetitions",
+    "bootstrap": (
+        "Bands: 95 % stratified percentile bootstrap, repetitions resampled in pairs within each task, from 10 repetitions on"
+    ),
+}
+
+
+def _uncertainty(progresses: Iterable[Progress | None], *, single: str = _SINGLE) -> str:
+    """Return what the bands are, and where the single repetitions are, if there are too few for a bootstrap."""
+    texts = {
+        _BANDS[p.mean.method] + ("" if p.mean.method == "bootstrap" else single) for p in progresses if p
+    }
+    return "".join(f"{text}. " for text in sorted(texts))
 
 
 def rank_figure(study: Study, found: Across) -> Drawn:
@@ -92,22 +111,24 @@ def rank_figure(study: Study, found: Across) -> Drawn:
     figure, axes = _two_panels(len(found.strategies))
     finals: dict[str, float] = {}
     readouts: list[Readout] = []
+    progresses = {part: rank_progress(frames, found, part) for part, _ in _PARTS}
     for panel, (part, word) in zip(axes, _PARTS, strict=True):
-        progress = rank_progress(frames, found, part)
+        progress = progresses[part]
         lines = _lines(frames, found, progress)
         finals = {name: float(line.y[-1]) for name, line in lines.items()}
         readouts.append(Readout("% of the budget", "", ("rank", part), lines))
         _draw(panel, lines, looks(frames.strategies), ("rank", part))
+        _draw_single(panel, frames, found, progress)
         panel.set_title(word)
         panel.set_ylabel("mean rank" if part == "val" else "")
         panel.set_xlabel("share of the budget (%)")
         panel.set_ylim(len(found.strategies) + 0.1, 0.9)
     caption = (
         "Mean rank by the incumbent's error, 1 is best: ranked within each task and repetition, ties averaged, a "
-        f"run without a result (yet) last; mean over repetitions, then over {counted(len(found.tasks), 'task')}; {_BAND} "
-        f"In the legend: final mean rank by test error. {_left(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        f"run without a result (yet) last. {mean_text(found, {f'{word} data': progresses[part] for part, word in _PARTS})}{_START}{_uncertainty(progresses.values())}"
+        f"In the legend: final mean rank by test error. {left_text(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
-    legend_below(figure, _entries(frames, found, finals))
+    legend_below(figure, _entries(frames, found, progresses["val"], finals))
     return Drawn("rank", "Mean rank over all tasks", caption, figure, tuple(readouts))
 
 
@@ -153,8 +174,8 @@ def profile_figure(study: Study, found: Across) -> Drawn:
     frames = study.frames
     figure, (panel,) = panels(1, height=2.4, extra=0.2 + 0.16 * len(found.strategies) / 2)
     thresholds = np.arange(0, 101) / 100
-    scored = [1.0 - values[:, :, -1] for values in found.regrets["test"] if np.isfinite(values).all()]
-    above = [(values[:, :, None] > thresholds).astype(np.float64) for values in scored]
+    scored = {task: 1.0 - values[:, :, -1:] for task, values in found.scaled("test").items()}
+    above = {task: (values > thresholds).astype(np.float64) for task, values in scored.items()}
     stream = bootstrap_stream(int(frames.info.suite["root_seed"])).child("across", "profile", "test")
     progress = mean_over_tasks(above, stream.generator())
     lines = _lines(frames, found, progress, x=thresholds)
@@ -162,11 +183,12 @@ def profile_figure(study: Study, found: Across) -> Drawn:
     panel.set_xlabel("normalised test score τ")
     panel.set_ylabel("share of runs above τ")
     panel.set_ylim(-0.02, 1.02)
-    legend_below(figure, _entries(frames, found))
+    legend_below(figure, _entries(frames, found, progress))
     caption = (
         "Performance profile: the share of runs whose final test score, 1 less the normalised regret, lies above τ; "
-        "1 is the best incumbent of the study, 0 the baseline's median after its first trial. Mean over "
-        f"{counted(progress.n_tasks, 'task')}; {_BAND} {_left(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        "1 is the best incumbent of the study, 0 the baseline's median after its first trial. "
+        f"{mean_text(found, {'test data': progress})}{_uncertainty([progress], single='; every run is a step')}"
+        f"{left_text(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     return Drawn(
         "profile", "Performance profile", caption, figure, (Readout("τ", "", ("profile", "test"), lines),)
@@ -179,13 +201,18 @@ def _two_panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _lines(
-    frames: Frames, found: Across, progress: Progress, *, x: Array | None = None, floor: float | None = None
+    frames: Frames,
+    found: Across,
+    progress: Progress | None,
+    *,
+    x: Array | None = None,
+    floor: float | None = None,
 ) -> dict[str, Line]:
     """Return the curves by strategy; nothing without a task."""
-    if not progress.n_tasks:
+    if progress is None:
         return {}
     places = 100.0 * FRACTIONS if x is None else x
-    values = [progress.centre, progress.low, progress.high]
+    values = [progress.mean.centre, progress.mean.low, progress.mean.high]
     if floor is not None:
         values = [np.maximum(value, floor) for value in values]
     start = found.start if x is None else 0
@@ -225,6 +252,27 @@ def _draw(panel: Axes, lines: Mapping[str, Line], styles: Mapping[str, Look], na
             )
 
 
+def _draw_single(
+    panel: Axes, frames: Frames, found: Across, progress: Progress | None, *, floor: float = -math.inf
+) -> None:
+    """Draw the single repetitions at the end of the budget where there are too few for a bootstrap."""
+    if progress is None or progress.mean.method == "bootstrap":
+        return
+    styles = looks(frames.strategies)
+    for row, index in enumerate(found.strategies):
+        name = frames.strategies[index]
+        y = np.maximum(progress.single[row], floor)
+        panel.plot(
+            np.full(len(y), 101.5),
+            y,
+            ".",
+            color=styles[name].colour,
+            markersize=2.5,
+            markeredgewidth=0,
+            clip_on=False,
+        )
+
+
 def _marks(place: int, count: int) -> tuple[int, int]:
     """Return the first of a curve's markers and their distance, shifted from strategy to strategy."""
     gap = max(1, count // 5)
@@ -236,16 +284,15 @@ def _handle(look: Look) -> Line2D:
     return Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.dash)
 
 
-def _entries(frames: Frames, found: Across, finals: Mapping[str, float] | None = None) -> list[Entry]:
+def _entries(
+    frames: Frames, found: Across, progress: Progress | None, finals: Mapping[str, float] | None = None
+) -> list[Entry]:
     """Return the legend, with a number for each strategy if there is one."""
     styles = looks(frames.strategies)
     names = [frames.strategies[index] for index in found.strategies]
     texts = [frames.label(name) + (f" ({finals[name]:.2f})" if finals else "") for name in names]
     entries: list[Entry] = [(_handle(styles[name]), text) for name, text in zip(names, texts, strict=True)]
-    return [*entries, (Patch(color="#777777", alpha=0.3, linewidth=0), "band: 95 % bootstrap")]
-
-
-def _left(frames: Frames, found: Across) -> str:
-    """Return who does not take part."""
-    names = ", ".join(frames.label(name) for name in found.left_out)
-    return f"Left out, for they cannot search every task: {names}. " if names else ""
+    if progress is None or progress.mean.method == "none":
+        return entries
+    name = "bootstrap" if progress.mean.method == "bootstrap" else "Student's t"
+    return [*entries, (Patch(color="#777777", alpha=0.3, linewidth=0), f"band: 95 % {name}")]

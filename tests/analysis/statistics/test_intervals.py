@@ -13,7 +13,7 @@ from hpbench.analysis.statistics import (
     paired_bootstrap,
     performance_profile,
     quantile_worst,
-    stratified_bootstrap,
+    stratified_mean,
     t_interval,
 )
 from hpbench.errors import UsageError
@@ -100,9 +100,39 @@ def test_performance_profile_counts_what_lies_above() -> None:
     assert found == pytest.approx([0.75, 0.25, 0.0])
 
 
-def test_stratified_bootstrap_resamples_within_tasks_only() -> None:
-    scores = np.array([[0.0, 10.0, 20.0]] * 12)
-    found = stratified_bootstrap(scores, rng=rng(), n_resamples=200)
-    assert (found.low, found.centre, found.high) == pytest.approx((10.0, 10.0, 10.0))
-    varied = stratified_bootstrap(scores + rng(1).normal(size=scores.shape), rng=rng(), n_resamples=2000)
-    assert varied.high - varied.low == pytest.approx(2 * 1.96 / math.sqrt(36), rel=0.3)
+def strata(n: int, *, noise: float) -> list[np.ndarray]:
+    """Return 3 tasks of means 0, 10 and 20 with one strategy, one point and ``n`` repetitions."""
+    return [10.0 * task + noise * rng(task).normal(size=(1, n, 1)) for task in range(3)]
+
+
+def test_a_stratified_mean_varies_within_tasks_only() -> None:
+    for n in (7, 12):
+        found = stratified_mean(strata(n, noise=0.0), rng=rng(), n_resamples=200)
+        assert [float(x[0, 0]) for x in (found.low, found.centre, found.high)] == pytest.approx([10.0] * 3)
+
+
+@pytest.mark.parametrize(
+    ("n", "method", "factor"), [(4, "none", math.nan), (5, "t", 2.3), (9, "t", 2.1), (40, "bootstrap", 1.96)]
+)
+def test_a_stratified_interval_is_what_the_repetitions_allow(n: int, method: str, factor: float) -> None:
+    tasks = strata(n, noise=1.0)
+    found = stratified_mean(tasks, rng=rng(), n_resamples=4000)
+    error = math.sqrt(sum(float(task.var(ddof=1)) / n for task in tasks)) / 3
+    assert found.method == method
+    assert float((found.high - found.low)[0, 0]) / error == pytest.approx(2 * factor, rel=0.1, nan_ok=True)
+
+
+def test_the_stratified_t_interval_of_one_task_is_students() -> None:
+    values = rng(2).normal(size=7)
+    found, expected = stratified_mean([values[None, :, None]], rng=rng()), t_interval(values)
+    assert float(found.low[0, 0]) == pytest.approx(expected.low)
+    assert float(found.high[0, 0]) == pytest.approx(expected.high)
+
+
+def test_the_stratified_t_interval_covers_where_the_bootstrap_would_not() -> None:
+    draws = rng(3).normal(size=(600, 2, 5))
+    inside = 0
+    for draw in draws:
+        found = stratified_mean([task[None, :, None] for task in draw], rng=rng())
+        inside += float(found.low[0, 0]) <= 0.0 <= float(found.high[0, 0])
+    assert 0.93 < inside / len(draws) < 0.98

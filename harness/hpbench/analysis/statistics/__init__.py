@@ -43,10 +43,11 @@ from hpbench.analysis.statistics.pairwise import (
     win_tie_loss,
 )
 from hpbench.analysis.statistics.profiles import (
+    StratifiedMean,
     iqm,
     optimality_gap,
     performance_profile,
-    stratified_bootstrap,
+    stratified_mean,
 )
 from hpbench.analysis.statistics.ranks import (
     Friedman,
@@ -70,6 +71,7 @@ __all__ = [
     "Interval",
     "Pairing",
     "Posterior",
+    "StratifiedMean",
     "area_under_curve",
     "bayesian_signed_rank",
     "best_of_n",
@@ -105,7 +107,7 @@ __all__ = [
     "sign_flip_test",
     "smallest_n",
     "speed_up",
-    "stratified_bootstrap",
+    "stratified_mean",
     "t_interval",
     "wilcoxon",
     "wilcoxon_holm",

@@ -82,6 +82,9 @@ def test_uncertainty_over_tasks_is_shown_as_the_repetitions_allow(
         ends = [line for line in drawn["rank"].figure.axes[0].lines if line.get_marker() == "."]
         assert [len(line.get_xydata()) for line in ends] == [repetitions] * 4 * dots
         assert ("dots at the end" in drawn["rank"].caption) == dots
+        for name in ("regret", "rank"):
+            asked = [(readout.names, len(readout.lines)) for readout in drawn[name].readouts]
+            assert asked == [((name, "val"), 4), ((name, "test"), 4)]
 
 
 def test_captions_count_the_tasks_that_have_a_scale_and_the_repetitions_used(make_study: MakeStudy) -> None:

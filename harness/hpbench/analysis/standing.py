@@ -64,12 +64,13 @@ def regret_figure(study: Study, found: Across) -> Drawn:
     frames = study.frames
     figure, axes = _two_panels(len(found.strategies))
     progresses = {part: regret_progress(frames, found, part) for part, _ in _PARTS}
+    readouts: list[Readout] = []
     for panel, (part, word) in zip(axes, _PARTS, strict=True):
         progress = progresses[part]
-        _draw(
-            panel, _lines(frames, found, progress, floor=_FLOOR), looks(frames.strategies), ("regret", part)
-        )
-        _draw_single(panel, frames, found, progress, floor=_FLOOR)
+        lines = _lines(frames, found, progress, (_FLOOR, math.inf))
+        readouts.append(Readout("% of the budget", "", ("regret", part), lines))
+        _draw(panel, lines, looks(frames.strategies), ("regret", part))
+        _draw_single(panel, frames, progress, lines, ("regret", part))
         panel.set_title(word)
         panel.set_ylabel("mean normalised regret" if part == "val" else "")
         panel.set_xlabel("share of the budget (%)")
@@ -83,7 +84,7 @@ def regret_figure(study: Study, found: Across) -> Drawn:
         f"Values below {_FLOOR:g} are drawn there. {left_text(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     legend_below(figure, _entries(frames, found, progresses["val"]))
-    return Drawn("regret", "Normalised regret over all tasks", caption, figure)
+    return Drawn("regret", "Normalised regret over all tasks", caption, figure, tuple(readouts))
 
 
 _START = "Curves begin where every run has ended a trial. "
@@ -114,11 +115,11 @@ def rank_figure(study: Study, found: Across) -> Drawn:
     progresses = {part: rank_progress(frames, found, part) for part, _ in _PARTS}
     for panel, (part, word) in zip(axes, _PARTS, strict=True):
         progress = progresses[part]
-        lines = _lines(frames, found, progress)
+        lines = _lines(frames, found, progress, (1.0, len(found.strategies)))
         finals = {name: float(line.y[-1]) for name, line in lines.items()}
         readouts.append(Readout("% of the budget", "", ("rank", part), lines))
         _draw(panel, lines, looks(frames.strategies), ("rank", part))
-        _draw_single(panel, frames, found, progress)
+        _draw_single(panel, frames, progress, lines, ("rank", part))
         panel.set_title(word)
         panel.set_ylabel("mean rank" if part == "val" else "")
         panel.set_xlabel("share of the budget (%)")
@@ -178,7 +179,7 @@ def profile_figure(study: Study, found: Across) -> Drawn:
     above = {task: (values > thresholds).astype(np.float64) for task, values in scored.items()}
     stream = bootstrap_stream(int(frames.info.suite["root_seed"])).child("across", "profile", "test")
     progress = mean_over_tasks(above, stream.generator())
-    lines = _lines(frames, found, progress, x=thresholds)
+    lines = _lines(frames, found, progress, (0.0, 1.0), x=thresholds)
     _draw(panel, lines, looks(frames.strategies), ("profile", "test"))
     panel.set_xlabel("normalised test score τ")
     panel.set_ylabel("share of runs above τ")
@@ -204,17 +205,16 @@ def _lines(
     frames: Frames,
     found: Across,
     progress: Progress | None,
+    limits: tuple[float, float],
     *,
     x: Array | None = None,
-    floor: float | None = None,
 ) -> dict[str, Line]:
-    """Return the curves by strategy; nothing without a task."""
+    """Return the curves by strategy, bands cut where no value can be; nothing without a task."""
     if progress is None:
         return {}
     places = 100.0 * FRACTIONS if x is None else x
-    values = [progress.mean.centre, progress.mean.low, progress.mean.high]
-    if floor is not None:
-        values = [np.maximum(value, floor) for value in values]
+    mean = progress.mean
+    values = [np.clip(value, *limits) for value in (mean.centre, mean.low, mean.high)]
     start = found.start if x is None else 0
     return {
         frames.strategies[index]: Line(places[start:], *(value[row, start:] for value in values))
@@ -253,23 +253,22 @@ def _draw(panel: Axes, lines: Mapping[str, Line], styles: Mapping[str, Look], na
 
 
 def _draw_single(
-    panel: Axes, frames: Frames, found: Across, progress: Progress | None, *, floor: float = -math.inf
+    panel: Axes, frames: Frames, progress: Progress | None, lines: Mapping[str, Line], names: tuple[str, str]
 ) -> None:
     """Draw the single repetitions at the end of the budget where there are too few for a bootstrap."""
     if progress is None or progress.mean.method == "bootstrap":
         return
     styles = looks(frames.strategies)
-    for row, index in enumerate(found.strategies):
-        name = frames.strategies[index]
-        y = np.maximum(progress.single[row], floor)
+    for strategy, single in zip(lines, progress.single, strict=True):
+        y = np.maximum(single, _FLOOR)
         panel.plot(
             np.full(len(y), 101.5),
             y,
             ".",
-            color=styles[name].colour,
-            markersize=2.5,
+            color=styles[strategy].colour,
+            markersize=5,
             markeredgewidth=0,
-            clip_on=False,
+            gid=gid("runs", *names, strategy),
         )
 
 

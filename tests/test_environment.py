@@ -14,8 +14,11 @@ from hpbench import environment
 from hpbench.environment import (
     compiler_version,
     describe,
+    describe_blas,
+    describe_checkout,
     describe_torch,
     find_compiler,
+    installed_packages,
     library_version,
     resolve_device,
     worker_environment,
@@ -47,7 +50,13 @@ def test_torch_is_asked_only_where_it_is_loaded() -> None:
 def test_torch_says_version_capability_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = SimpleNamespace(
         __version__="2.13.0",
-        backends=SimpleNamespace(cpu=SimpleNamespace(get_cpu_capability=lambda: "AVX2")),
+        backends=SimpleNamespace(
+            cpu=SimpleNamespace(get_cpu_capability=lambda: "AVX2"),
+            cudnn=SimpleNamespace(version=lambda: 91900),
+        ),
+        __config__=SimpleNamespace(
+            show=lambda: "- Intel(R) MKL-DNN v3.12.0 (Git\n- Build: BLAS_INFO=open, X=1"
+        ),
         get_num_threads=lambda: 1,
         cuda=SimpleNamespace(is_initialized=lambda: True, get_device_name=lambda: "H200"),
         version=SimpleNamespace(cuda="13.0"),
@@ -57,9 +66,39 @@ def test_torch_says_version_capability_and_threads(monkeypatch: pytest.MonkeyPat
         "torch": "2.13.0",
         "cpu_capability": "AVX2",
         "torch_threads": 1,
+        "blas": "open",
+        "mkl": None,
+        "onednn": "3.12.0",
         "cuda": "13.0",
         "cuda_device": "H200",
+        "cudnn": 91900,
     }
+
+
+def test_the_checkout_is_the_packages_own_and_says_when_it_was_changed(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        names = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(tmp_path), *names, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    git("init", "--quiet")
+    assert describe_checkout(package) is None  # inside a checkout, not part of it
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    assert describe_checkout(package) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    (package / "new.py").write_text("")
+    found = describe_checkout(package)
+    assert found is not None
+    assert found["dirty"]
+
+
+def test_packages_and_linear_algebra_come_with_versions() -> None:
+    assert installed_packages()["numpy"] == library_version("numpy")
+    assert set(describe_blas()) == {"numpy", "scipy"}
+    assert all(any(sign.isdigit() for sign in text) for text in describe_blas().values())
 
 
 def test_the_variables_hold_inside_and_are_as_before_outside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,7 +239,7 @@ def test_the_manifest_of_a_real_run_names_no_machine_and_no_person(fake: ModuleT
     manifest = json.loads(text)
     assert set(manifest["environment"]) == {
         "hpbench", "python", "implementation", "system", "release", "machine",
-        "cpu", "cpus", "compiler", "threads", "workers", "libraries",
+        "cpu", "cpus", "compiler", "threads", "workers", "libraries", "blas", "checkout", "packages",
     }  # fmt: skip
     assert not manifest["partial"]
     assert json.loads((tmp_path / "r" / "manifest.json").read_text())["runs"] == manifest["runs"]

@@ -9,7 +9,13 @@ from typing import Any
 
 from hpbench import __version__
 from hpbench.compilation import Steps
-from hpbench.environment import describe, library_version
+from hpbench.environment import (
+    describe,
+    describe_blas,
+    describe_checkout,
+    installed_packages,
+    library_version,
+)
 from hpbench.errors import UsageError
 from hpbench.plan import Plan
 from hpbench.space import Categorical, Parameter, SearchSpace
@@ -46,7 +52,12 @@ def describe_study(suite: Suite, text: str, plan: Plan, *, device: str, workers:
         suite_text=text,
         suite_digest=suite.digest(),
         device=device,
-        environment=describe(threads=suite.threads, workers=workers, libraries=libraries),
+        environment={
+            **describe(threads=suite.threads, workers=workers, libraries=libraries),
+            "blas": describe_blas(),
+            "checkout": describe_checkout(),
+            "packages": installed_packages(),
+        },
         tasks={task.name: _describe_task(suite, task, plan.steps[task.name]) for task in suite.tasks},
         strategies=strategies,
         skipped=[asdict(refusal) for refusal in plan.refused],

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ __all__ = [
     "THREAD_VARIABLES",
     "compiler_version",
     "describe",
+    "describe_blas",
+    "describe_checkout",
     "describe_devices",
     "describe_torch",
     "find_compiler",
+    "installed_packages",
     "library_version",
     "resolve_device",
     "usable_cpus",
@@ -45,6 +49,11 @@ THREAD_VARIABLES = (
 
 _CORE = ("torch", "numpy", "scipy", "scikit-learn", "scikit-optimize", "pandas")
 _PATIENCE_SECONDS = 10.0
+_BUILD = {
+    "blas": r"BLAS_INFO=([^,\s]+)",
+    "mkl": r"Kernel Library Version ([\d.]+)",
+    "onednn": r"MKL-DNN v([\d.]+)",
+}
 _PROBE = "import torch; print(torch.cuda.device_count())"
 
 
@@ -106,6 +115,49 @@ def describe(*, threads: int, workers: int, libraries: Iterable[str] = ()) -> di
     }
 
 
+def installed_packages() -> dict[str, str]:
+    """Return every installed distribution with its version, sorted by name."""
+    found = {str(item.metadata["Name"]): item.version for item in distributions()}
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def describe_blas() -> dict[str, str]:
+    """Return the linear algebra that numpy and scipy were built with; proposals of Gaussian processes depend on it."""
+    import numpy as np  # noqa: PLC0415 - this module imports nothing heavy
+    import scipy  # noqa: PLC0415
+
+    found = {}
+    for name, module in (("numpy", np), ("scipy", scipy)):
+        blas = module.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        found[name] = f"{blas.get('name')} {blas.get('version')}"
+    return found
+
+
+def describe_checkout(package: Path = Path(__file__).parent) -> dict[str, Any] | None:
+    """Return the git commit that the package runs from, and whether its files were changed since.
+
+    None unless the package is tracked by git: one that is installed below some other project's
+    checkout has no commit of its own.
+    """
+    answers = []
+    for words in (
+        ["ls-files", "--error-unmatch", "__init__.py"],
+        ["rev-parse", "HEAD"],
+        ["status", "--porcelain", "--", "."],
+    ):
+        try:
+            answer = subprocess.run(  # noqa: S603 - fixed words
+                ["git", "--no-optional-locks", "-C", str(package), *words],  # noqa: S607 - the user's own git
+                capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if answer.returncode:
+            return None
+        answers.append(answer.stdout.strip())
+    return {"commit": answers[1], "dirty": bool(answers[2])}
+
+
 def usable_cpus() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -121,9 +173,14 @@ def describe_torch() -> dict[str, Any]:
         "cpu_capability": str(torch.backends.cpu.get_cpu_capability()),
         "torch_threads": int(torch.get_num_threads()),
     }
+    build = str(torch.__config__.show())
+    for name, pattern in _BUILD.items():
+        part = re.search(pattern, build)
+        found[name] = part[1] if part else None
     if torch.cuda.is_initialized():
         found["cuda"] = str(torch.version.cuda)
         found["cuda_device"] = str(torch.cuda.get_device_name())
+        found["cudnn"] = torch.backends.cudnn.version()
     return found
 
 

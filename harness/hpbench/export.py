@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from hpbench.trial import Record
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
+    "MANIFEST",
     "export_study",
     "manifest_of",
     "parquet_available",
@@ -131,14 +132,19 @@ def manifest_of(store: Store) -> dict[str, Any]:
     }
 
 
-def write_manifest(store: Store, path: Path) -> None:
+def write_manifest(store: Store, path: Path, *, analysis: Mapping[str, Any] | None = None) -> None:
     """Write the manifest beside the store.
+
+    Args:
+        store: of the study.
+        path: the file.
+        analysis: what a report was made with and measured from, if there is one.
 
     Raises:
         StoreError: it cannot be written.
     """
     try:
-        atomic_write(path, _pretty(manifest_of(store)))
+        atomic_write(path, _pretty(manifest_of(store) | ({"analysis": analysis} if analysis else {})))
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror or error}.") from error
 

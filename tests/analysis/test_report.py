@@ -74,7 +74,7 @@ def test_everything_awkward_at_once_is_reported(
     folder = make_study(**awkward_options)
     write_report(folder)
     index = (folder / "figures" / "README.md").read_text()
-    assert index.count("Partial: 108 of 110 runs.") == len(FIGURES)
+    assert index.count("Partial: 108 of 110 runs.") == len([*FIGURES, "critical-difference"])
     assert "A cross marks the first run that was exhausted" in index
     svg = (folder / "figures" / "best-test-trials.svg").read_text()
     assert 'id="line-best-test-trials-wine-mlp-skopt-gp' not in svg  # skipped there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from hpbench.analysis.html import (
     section_entry,
     table_entry,
 )
+from hpbench.analysis.manifest import analysis_of, report_command
 from hpbench.analysis.writers import Table
 
 __all__ = ["page_text"]
@@ -79,7 +81,7 @@ def page_text(
     frames = study.frames
     about = [basis(frames), clock_text(frames), steps_text(frames)]
     sections = _sections(tables, pictures, frames.tasks)
-    manifest = json.dumps(_manifest(study), indent=1, ensure_ascii=False, sort_keys=True)
+    manifest = json.dumps(_manifest(study, folder), indent=1, ensure_ascii=False, sort_keys=True)
     context = {
         "name": line(str(frames.info.suite["name"])),
         "description": line(str(frames.info.suite.get("description", ""))),
@@ -98,6 +100,7 @@ def page_text(
         "documents": [
             {"title": "The suite", "text": block(frames.info.suite_text)},
             {"title": "The manifest", "text": block(manifest)},
+            *({"title": "Installed packages", "text": block(text)} for text in _packages(study)),
         ],
     }
     return render(context, tables=tables, pictures=pictures, swatches=swatches)
@@ -143,19 +146,29 @@ def _commands(study: Study, folder: Path) -> str:
     results = shlex.quote(line(folder.resolve().name))
     suite = shlex.quote(line(f"{study.frames.info.suite['name']}.toml"))
     device = shlex.quote(line(study.frames.info.device))
-    return f"hpbench report {results}\nhpbench run {suite} --results {results} --device {device}"
+    return f"{report_command(folder)}\nhpbench run {suite} --results {results} --device {device}"
 
 
-def _manifest(study: Study) -> dict[str, Any]:
+def _packages(study: Study) -> list[str]:
+    """Return the installed packages as one text in lines of a readable length; nothing if none were recorded."""
+    packages = study.frames.info.environment.get("packages", {})
+    listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+    return ["\n".join(textwrap.wrap(listed, 100, break_on_hyphens=False))] if listed else []
+
+
+def _manifest(study: Study, folder: Path) -> dict[str, Any]:
     """Return what the study was, field by field; nothing of the environment but what was recorded on purpose."""
     info = study.frames.info
+    environment = {key: value for key, value in info.environment.items() if key != "packages"}
     return {
         "hpbench_version": info.hpbench_version,
         "created_at": info.created_at,
         "device": info.device,
         "suite": info.suite,
         "suite_digest": info.suite_digest,
-        "environment": info.environment,
+        "environment": environment,
+        "workers": list(study.frames.workers),
+        "analysis": analysis_of(study, folder),
         "tasks": info.tasks,
         "strategies": info.strategies,
         "skipped": info.skipped,

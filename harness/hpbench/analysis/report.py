@@ -19,12 +19,15 @@ from hpbench.analysis.evidence import evidence_table
 from hpbench.analysis.frames import load_frames
 from hpbench.analysis.html import Picture, Swatch
 from hpbench.analysis.importance import importance_table, space_table
+from hpbench.analysis.manifest import analysis_of
 from hpbench.analysis.page import page_text
 from hpbench.analysis.rivals import across_table, pairs_table, reference_table, running_time_table
 from hpbench.analysis.tables import final_table, rank_table, selection_table
 from hpbench.analysis.values import value_table
 from hpbench.analysis.writers import Table, escape_markdown, to_csv, to_latex, to_markdown
+from hpbench.export import MANIFEST, write_manifest
 from hpbench.files import atomic_write
+from hpbench.store import Store
 
 if TYPE_CHECKING:
     from hpbench.analysis.canvas import Drawn
@@ -34,7 +37,7 @@ __all__ = ["all_tables", "read_and_report", "write_report"]
 
 
 def write_report(results_dir: Path) -> list[Path]:
-    """Write ``report.html``, ``tables/`` and ``figures/`` beside the store in ``results_dir``, and return their paths.
+    """Write ``report.html``, ``tables/``, ``figures/`` and ``manifest.json`` beside the store in ``results_dir``, and return their paths.
 
     Works on a study that is running or partial: what is missing is said, never left out in silence.
 
@@ -54,9 +57,11 @@ def read_and_report(results_dir: Path) -> tuple[Study, list[Path]]:
         tables = all_tables(study)
         written = _write_tables(results_dir / "tables", tables, study)
         figures, pictures, legend = _write_figures(results_dir, study, children)
-    page = results_dir / "report.html"
+    page, manifest = results_dir / "report.html", results_dir / MANIFEST
     atomic_write(page, page_text(study, tables, pictures, legend, results_dir))
-    return study, [page, *written, *figures]
+    with Store.open(results_dir, read_only=True) as store:
+        write_manifest(store, manifest, analysis=analysis_of(study, results_dir))
+    return study, [page, manifest, *written, *figures]
 
 
 def all_tables(study: Study) -> list[Table]:

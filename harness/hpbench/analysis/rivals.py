@@ -19,12 +19,12 @@ from hpbench.analysis.across import (
     mean_text,
     rank_progress,
     regret_progress,
-    regret_scale,
 )
 from hpbench.analysis.captions import basis, counted, p_text
 from hpbench.analysis.comparison import ALPHA, Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
+from hpbench.analysis.manifest import references_of
 from hpbench.analysis.statistics import (
     Array,
     area_under_curve,
@@ -34,7 +34,7 @@ from hpbench.analysis.statistics import (
     wilcoxon,
     win_tie_loss,
 )
-from hpbench.analysis.targets import SHARES, Pace, levels_of, pace_of, random_name, targets_of
+from hpbench.analysis.targets import SHARES, Pace, pace_of, random_name
 from hpbench.analysis.writers import NAMES, Column, Mark, Table, column
 
 __all__ = ["across_table", "pairs_table", "reference_table", "running_time_table"]
@@ -247,18 +247,13 @@ def reference_table(study: Study) -> Table:
     rows = []
     for task, curves in study.curves.items():
         if curves.n_trials:
-            val, test = regret_scale(frames, curves, "val"), regret_scale(frames, curves, "test")
-            rows.append(
-                {
-                    "task": task,
-                    "best_val_error": val[0],
-                    "reference_val_error": val[1],
-                    "best_test_error": test[0],
-                    "reference_test_error": test[1],
-                    "ert_targets": " ".join(f"{value:.6g}" for value in levels_of(frames, curves)),
-                    "ecdf_targets": " ".join(f"{value:.6g}" for value in targets_of(frames, curves)),
-                }
-            )
+            found = references_of(frames, curves)
+            errors = {name: math.nan if found[name] is None else found[name] for name in _ERRORS}
+            texts = {
+                f"{short}_targets": " ".join(f"{value:.6g}" for value in found[f"{name}_targets"])
+                for short, name in (("ert", "running_time"), ("ecdf", "runlength"))
+            }
+            rows.append({"task": task, **errors, **texts})
     columns = (
         NAMES[0],
         column("Validation error at regret 0", "best_val_error", _four),
@@ -271,11 +266,14 @@ def reference_table(study: Study) -> Table:
     caption = (
         "Regret 0 is the lowest error of any incumbent, regret 1 the baseline's median after its first trial; targets "
         "are validation results in what the strategies minimise. All of them come from this study, and move "
-        f"when strategies or repetitions are added. {basis(frames)}"
+        f"when strategies or repetitions are added; `manifest.json` keeps them in full. {basis(frames)}"
     )
     return Table(
         "references", "What regret and targets are measured from", caption, pd.DataFrame(rows), columns
     )
+
+
+_ERRORS = ("best_val_error", "reference_val_error", "best_test_error", "reference_test_error")
 
 
 def _four(value: float) -> str:

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from hpbench.analysis import load_frames
+from hpbench.analysis.canvas import drawing
 from hpbench.analysis.comparison import Study, study_of
+from hpbench.analysis.figures import bands_of, best_figure
+from hpbench.analysis.standing import race_figure
+from hpbench.analysis.style import GREY
 from hpbench.analysis.targets import pace_of, race_of, random_name, random_twice, targets_of
 
 MakeStudy = Callable[..., Path]
@@ -47,6 +51,17 @@ def test_random_at_twice_the_budget_ends_where_its_trials_are_used_up(made: Stud
     place = made.frames.strategies.index("random")
     assert twice[-1] == pytest.approx(np.median(curves.objective[place].min(axis=1)))
     assert np.all(np.diff(twice) <= 1e-12)
+
+
+def test_captions_say_where_the_reference_ends(made: Study) -> None:
+    with drawing():
+        race = race_figure(made)
+        best = best_figure(made, bands_of(made, "trials", "val"), "trials", "val", "accuracy")
+        for drawn, text in ((race, "ends at half of its trials"), (best, "it ends at t = T / 2")):
+            assert text in drawn.caption
+            for panel in drawn.figure.axes:
+                (line,) = [line for line in panel.lines if line.get_color() == GREY]
+                assert np.max(np.asarray(line.get_xdata())) == 10
 
 
 def test_without_random_search_there_is_no_such_reference(make_study: MakeStudy) -> None:

@@ -278,7 +278,8 @@ def _caption(frames: Frames, bands: Bands, axis: Axis, part: Part, scale: Scale,
     if twice:
         lines.append(
             "Grey, dashed: random search with two trials for each trial of the others, the unbiased expected best "
-            "of 2 t of its trials, median over repetitions; it ends where its trials are used up."
+            "of 2 t of its T trials, median over repetitions; it ends at t = T / 2, for further it would take runs of "
+            "more trials than the budget allows."
         )
     if any(band.exhausted_at is not None for by_strategy in bands.values() for band in by_strategy.values()):
         lines.append("A cross marks the first run that was exhausted; its last result is carried on.")

@@ -159,7 +159,7 @@ def race_figure(study: Study) -> Drawn:
         f"Share of (run, target) pairs reached, mean over {counted(race.n_tasks, 'task')}. The {race.n_targets} targets "
         f"are nobody's choice: for each task the medians that {setter} reached after 1, 2, 4, … trials, in what the "
         "strategies minimise on validation data. Grey: random search with two trials for each trial of the others, "
-        f"as far as its trials reach. No band. {basis(frames)}"
+        f"which ends at half of its trials, where all of them are used. No band. {basis(frames)}"
     )
     return Drawn(
         "targets",

@@ -23,8 +23,8 @@ def test_the_report_keeps_what_regret_and_targets_were_measured_from(make_study:
     folder = make_study(repetitions=3, trials=4, tasks=("digits-mlp", "wine-mlp"))
     assert folder / "manifest.json" in write_report(folder)
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["trials"] == 96
     analysis = manifest["analysis"]
+    assert manifest["trials"] == analysis["trials"] == 96
     assert analysis["command"] == f"hpbench report {folder.name}"
     assert analysis["bootstrap"]["key"] == list(bootstrap_stream(7).key)
     assert analysis["options"]["baseline"] == "random"

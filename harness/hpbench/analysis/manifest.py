@@ -47,6 +47,7 @@ def analysis_of(study: Study, folder: Path) -> dict[str, Any]:
     stream = bootstrap_stream(int(frames.info.suite["root_seed"]))
     return {
         "command": report_command(folder),
+        "trials": len(frames.trials),
         "hpbench_version": __version__,
         "python": platform.python_version(),
         "libraries": {name: library_version(name) for name in _LIBRARIES},

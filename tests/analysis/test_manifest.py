@@ -69,7 +69,7 @@ def test_the_page_shows_workers_and_analysis_and_packages_apart(make_study: Make
     assert manifest["workers"] == [{"cpu_capability": "AVX9"}]
     assert set(manifest["analysis"]["references"]) == set(frames.tasks)
     listed = text.partition('aria-label="Installed packages">')[2].partition("</pre>")[0]
-    assert listed.startswith("package-0 1.0, package-1 1.0")
+    assert listed.startswith("package-0==1.0 package-1==1.0")
     assert max(map(len, listed.splitlines())) <= 100
     frames.info.environment.pop("packages")
     assert "Installed packages" not in page_text(study_of(frames), [], [], [], folder)

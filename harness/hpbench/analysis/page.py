@@ -152,7 +152,7 @@ def _commands(study: Study, folder: Path) -> str:
 def _packages(study: Study) -> list[str]:
     """Return the installed packages as one text in lines of a readable length; nothing if none were recorded."""
     packages = study.frames.info.environment.get("packages", {})
-    listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+    listed = " ".join(f"{name}=={version}" for name, version in packages.items())
     return ["\n".join(textwrap.wrap(listed, 100, break_on_hyphens=False))] if listed else []
 
 

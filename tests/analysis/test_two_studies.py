@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from hpbench.analysis.agreement import agreement_table, architectures, matched_trials, ratio_table
-from hpbench.analysis.frames import load_frames
+from hpbench.analysis.frames import Frames, load_frames
 from hpbench.analysis.statistics import holm, wilcoxon
 from hpbench.analysis.two_report import TwoReport, compare_results, write_comparison
-from hpbench.analysis.two_studies import Between, Change
+from hpbench.analysis.two_studies import Between, Change, compare_studies, gate_of
 from hpbench.errors import UsageError
 from hpbench.study import RunState
 
 MakeStudy = Callable[..., Path]
+StudyWith = Callable[..., Frames]
 SPACE = (
     {"name": "layers", "kind": "integer", "low": 1, "high": 3, "log": False},
     {"name": "width", "kind": "integer", "low": 16, "high": 128, "log": True},
@@ -85,6 +86,17 @@ def test_a_rise_within_the_margin_is_allowed(make_study: MakeStudy) -> None:
     assert beyond is not None
     assert within.broken == ()
     assert len(beyond.broken) == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"root_seed": 8}])
+def test_a_rise_of_just_the_margin_is_allowed(study_with: StudyWith, options: dict[str, Any]) -> None:
+    wrong = np.arange(1.0, 13.0)[:, None] + np.zeros(10)
+    for first in wrong:
+        one = study_with({"wine-mlp": first[None] / 100})
+        other = study_with({"wine-mlp": (first[None] + 1) / 100}, **options)
+        between = compare_studies(one, other, ("A", "B"))
+        assert gate_of(between, 0.01).broken == ()
+        assert gate_of(between, 0.0099).broken == (0,)
 
 
 def test_getting_better_breaks_nothing(make_study: MakeStudy) -> None:

@@ -260,3 +260,41 @@ def test_rank_sum_needs_values_on_both_sides() -> None:
 def test_rank_sum_rejects_at_most_five_percent_under_the_null() -> None:
     pairs = rng(12).normal(size=(400, 2, 9))
     assert np.mean([rank_sum(a, b) < 0.05 for a, b in pairs]) <= 0.073
+
+
+def counts(seed: int, n: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """Return wrong examples of two sides, near each other, so that differences tie."""
+    first = rng(seed).integers(5, 25, n)
+    return first.astype(float), (first + rng(seed + 100).integers(-4, 7, n)).astype(float)
+
+
+@pytest.mark.parametrize("n_examples", [359, 360, 10_000])
+@pytest.mark.parametrize("n", [10, 120])
+def test_errors_tie_where_their_counts_tie(n: int, n_examples: int) -> None:
+    for seed in range(30):
+        a, b = counts(seed, n)
+        x, y = a / n_examples, b / n_examples
+        for side in ("two-sided", "greater"):
+            assert wilcoxon(x, y, alternative=side) == wilcoxon(a, b, alternative=side)  # type: ignore[arg-type]
+            # a margin taken off the second side moves every value by rounding
+            margin = 3 / n_examples
+            assert rank_sum(x - margin, y, alternative=side) == rank_sum(a - 3, b, alternative=side)  # type: ignore[arg-type]
+        assert win_tie_loss(x - margin, y) == win_tie_loss(a - 3, b)
+        assert probability_of_improvement(x - margin, y) == probability_of_improvement(a - 3, b)
+        unpaired = probability_of_improvement_unpaired(x - margin, y)
+        assert unpaired == probability_of_improvement_unpaired(a - 3, b)
+
+
+@pytest.mark.parametrize("n_examples", [200, 400, 1000])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_difference_as_large_as_the_rope_is_practically_none(n_examples: int, seed: int) -> None:
+    wrong = rng(seed).integers(10, 60, 10)
+    fewer = wrong - round(0.005 * n_examples)
+    found = bayesian_signed_rank(fewer / n_examples, wrong / n_examples, rope=0.005, rng=rng())
+    assert found.equal == 1.0
+
+
+def test_a_difference_that_never_varies_saves_without_end() -> None:
+    wrong = rng().integers(10, 60, 10)
+    assert pairing_gain(wrong / 359, (wrong + 1) / 359).factor == math.inf
+    assert math.isnan(pairing_gain(np.full(10, 0.1), wrong / 359).correlation)

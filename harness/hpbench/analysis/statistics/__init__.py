@@ -31,8 +31,6 @@ from hpbench.analysis.statistics.intervals import (
 )
 from hpbench.analysis.statistics.pairwise import (
     Pairing,
-    Posterior,
-    bayesian_signed_rank,
     holm,
     pairing_gain,
     probability_of_improvement,
@@ -42,6 +40,7 @@ from hpbench.analysis.statistics.pairwise import (
     wilcoxon,
     win_tie_loss,
 )
+from hpbench.analysis.statistics.posterior import Posterior, bayesian_signed_rank
 from hpbench.analysis.statistics.profiles import (
     iqm,
     optimality_gap,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,16 +11,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hpbench.analysis.statistics import (
+    attainable,
     bayesian_signed_rank,
     holm,
     pairing_gain,
     probability_of_improvement,
     probability_of_improvement_unpaired,
+    rank_biserial,
     rank_sum,
     repetitions_for_difference,
     repetitions_for_probability,
     sign_flip_test,
     smallest_n,
+    smallest_p,
     wilcoxon,
     win_tie_loss,
 )
@@ -255,6 +259,8 @@ def test_rank_sum_of_many_values_is_near_the_exact_one() -> None:
 def test_rank_sum_needs_values_on_both_sides() -> None:
     with pytest.raises(UsageError, match="got 3 and 0"):
         rank_sum(np.zeros(3), np.zeros(0))
+    with pytest.raises(UsageError, match="needs numbers"):
+        rank_sum(np.zeros(3), np.array([math.nan]))
 
 
 def test_rank_sum_rejects_at_most_five_percent_under_the_null() -> None:
@@ -298,3 +304,50 @@ def test_a_difference_that_never_varies_saves_without_end() -> None:
     wrong = rng().integers(10, 60, 10)
     assert pairing_gain(wrong / 359, (wrong + 1) / 359).factor == math.inf
     assert math.isnan(pairing_gain(np.full(10, 0.1), wrong / 359).correlation)
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0])  # 1 - R^2 has no upper end
+@pytest.mark.parametrize("seed", range(5))
+def test_a_failed_run_is_worse_than_every_result_and_as_bad_as_another(seed: int, scale: float) -> None:
+    a, b = scale * rng(seed).random((2, 9))
+    failed_a, failed_b = np.arange(9) < 3, np.arange(9) > 7
+    x, y = np.where(failed_a, math.inf, a), np.where(failed_b, math.inf, b)
+    # all that failed on one side differ by the same, more than any other pair
+    difference = np.where(failed_a, 100.0 * scale, np.where(failed_b, -100.0 * scale, a - b))
+    assert wilcoxon(x, y) == pytest.approx(brute_wilcoxon(difference), rel=1e-9)
+    assert win_tie_loss(x, y) == (np.sum(difference < 0), 0, np.sum(difference > 0))
+    assert probability_of_improvement(x, y) == np.mean(difference < 0)
+    capped = (np.minimum(side, 100.0 * scale) for side in (x, y))
+    assert rank_sum(x, y) == rank_sum(*capped)
+    found = bayesian_signed_rank(x, y, rope=0.005, rng=rng())
+    assert found == bayesian_signed_rank(difference, np.zeros(9), rope=0.005, rng=rng())
+    assert wilcoxon(np.full(9, math.inf), np.full(9, math.inf)) == 1.0
+
+
+@pytest.mark.parametrize("test", [pairing_gain, lambda a, b: sign_flip_test(a, b, rng=rng())])
+def test_a_failed_run_has_no_place_in_a_mean(test: Callable[[np.ndarray, np.ndarray], object]) -> None:
+    with pytest.raises(UsageError, match="leave out the pairs in which a run failed"):
+        test(np.array([0.1, math.inf]), np.zeros(2))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_the_rank_biserial_correlation_has_the_direction_of_the_test(pairs: list[tuple[int, int]]) -> None:
+    a, b = np.array(pairs, dtype=float).T
+    effect = rank_biserial(a, b)
+    upward, downward = wilcoxon(a, b, alternative="greater"), wilcoxon(b, a, alternative="greater")
+    assert np.sign(effect) == np.sign(round(downward - upward, 9))
+    assert effect == pytest.approx(-rank_biserial(b, a))
+    assert -1 <= effect <= 1
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([10, 6], [True, True]),  # Holm takes the smallest first, and leaves the second its own p = 2/64
+        ([6, 6], [False, False]),
+        ([10, 5, 0], [True, False, False]),
+    ],
+)
+def test_holms_steps_decide_what_can_be_significant(pairs: list[int], expected: list[bool]) -> None:
+    assert attainable(np.array([smallest_p(n) for n in pairs])).tolist() == expected

@@ -28,6 +28,7 @@ from hpbench.analysis.statistics.intervals import (
     paired_bootstrap,
     quantile_worst,
     t_interval,
+    welch_interval,
 )
 from hpbench.analysis.statistics.pairwise import (
     Pairing,
@@ -35,6 +36,7 @@ from hpbench.analysis.statistics.pairwise import (
     pairing_gain,
     probability_of_improvement,
     probability_of_improvement_unpaired,
+    rank_biserial,
     rank_sum,
     sign_flip_test,
     wilcoxon,
@@ -57,10 +59,13 @@ from hpbench.analysis.statistics.ranks import (
     wilcoxon_holm,
 )
 from hpbench.analysis.statistics.sizes import (
+    attainable,
     repetitions_for_difference,
     repetitions_for_probability,
     smallest_n,
+    smallest_p,
 )
+from hpbench.analysis.statistics.ties import same_best
 
 __all__ = [
     "Array",
@@ -69,6 +74,7 @@ __all__ = [
     "Pairing",
     "Posterior",
     "area_under_curve",
+    "attainable",
     "bayesian_signed_rank",
     "best_of_n",
     "cliques",
@@ -92,18 +98,22 @@ __all__ = [
     "probability_of_improvement",
     "probability_of_improvement_unpaired",
     "quantile_worst",
+    "rank_biserial",
     "rank_losses",
     "rank_sum",
     "relative_overtuning",
     "repetitions_for_difference",
     "repetitions_for_probability",
     "runlength_targets",
+    "same_best",
     "selection_gap",
     "sign_flip_test",
     "smallest_n",
+    "smallest_p",
     "speed_up",
     "stratified_bootstrap",
     "t_interval",
+    "welch_interval",
     "wilcoxon",
     "wilcoxon_holm",
     "win_tie_loss",

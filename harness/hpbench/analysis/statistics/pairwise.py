@@ -23,6 +23,7 @@ __all__ = [
     "pairing_gain",
     "probability_of_improvement",
     "probability_of_improvement_unpaired",
+    "rank_biserial",
     "rank_sum",
     "sign_flip_test",
     "wilcoxon",
@@ -45,7 +46,8 @@ def wilcoxon(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> f
     the normal approximation with tie correction is used.
 
     Args:
-        a: one number per pair, shape ``(n,)``, finite.
+        a: one loss per pair, shape ``(n,)``; infinite for a failed run. A pair in which one run failed
+            has the largest difference there is, a pair in which both did none.
         b: the same of the other strategy, in the same order.
         alternative: ``"greater"`` asks whether ``a`` is the greater one.
 
@@ -53,7 +55,7 @@ def wilcoxon(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> f
         p in (0, 1]; 1 if no pair differs.
 
     Raises:
-        UsageError: the shapes differ or a value is not finite.
+        UsageError: the shapes differ or a value is NaN.
 
     References:
         Wilcoxon (1945); Pratt (1959), Remarks on zeros and ties in the Wilcoxon signed rank procedures.
@@ -77,6 +79,24 @@ def wilcoxon(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> f
     return min(1.0, 2 * float(counts[: tail + 1].sum()))
 
 
+def rank_biserial(a: Array, b: Array) -> float:
+    """Return the matched-pairs rank-biserial correlation of ``a - b``, the effect that Wilcoxon's test is of.
+
+    ``(W+ - W-) / (W+ + W-)`` of the ranks that :func:`wilcoxon` takes: 1 if ``a`` is greater in every
+    pair, 0 if no pair differs. Its sign is the direction of the test; that of the mean may be the other.
+
+    Args:
+        a: one loss per pair, shape ``(n,)``; infinite for a failed run.
+        b: the same of the other strategy, in the same order.
+
+    References:
+        Kerby (2014), The simple difference formula.
+    """
+    levels = _signed_levels(a, b)
+    ranks = np.sign(levels) * stats.rankdata(np.abs(levels))
+    return float(ranks.sum() / np.abs(ranks).sum()) if np.any(levels) else 0.0
+
+
 def rank_sum(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> float:
     """Return the p-value of Wilcoxon's rank-sum test (Mann and Whitney's U) of two unpaired samples.
 
@@ -85,7 +105,7 @@ def rank_sum(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> f
     programming. Beyond that the normal approximation with tie correction is used.
 
     Args:
-        a: one number per repetition, shape ``(n_a,)``, finite.
+        a: one loss per repetition, shape ``(n_a,)``; infinite for a failed run.
         b: the same of the other side, shape ``(n_b,)``.
         alternative: ``"greater"`` asks whether ``a`` is the greater one.
 
@@ -93,14 +113,14 @@ def rank_sum(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> f
         p in (0, 1]; two-sided it is twice the smaller tail.
 
     Raises:
-        UsageError: a sample is empty or a value is not finite.
+        UsageError: a sample is empty or a value is NaN.
 
     References:
         Wilcoxon (1945); Mann & Whitney (1947), On a test of whether one of two random variables is
         stochastically larger than the other.
     """
-    if not (len(a) and len(b) and np.all(np.isfinite(a)) and np.all(np.isfinite(b))):
-        message = f"a rank-sum test needs finite values on both sides, got {len(a)} and {len(b)}."
+    if not (len(a) and len(b)) or np.isnan(a).any() or np.isnan(b).any():
+        message = f"a rank-sum test needs numbers on both sides, got {len(a)} and {len(b)}."
         raise UsageError(message)
     levels = tie_levels(np.concatenate([a, b]), noise_of(a, b))
     if len(levels) > _EXACT_WILCOXON:
@@ -136,7 +156,7 @@ def sign_flip_test(a: Array, b: Array, *, rng: Generator, n_resamples: int = 100
     References:
         Fisher (1935), The Design of Experiments, ch. 3; Phipson & Smyth (2010) for the +1.
     """
-    difference = paired_difference(a, b)
+    difference = _finite_difference(a, b)
     observed = abs(float(difference.sum()))
     slack = 1e-12 * max(float(np.abs(difference).sum()), 1e-300)
     if len(difference) <= _EXACT_FLIPS:
@@ -178,7 +198,7 @@ def probability_of_improvement(a: Array, b: Array) -> float:
     """Return the share of pairs in which the loss ``a`` is lower than ``b``, ties counted half.
 
     Args:
-        a: losses of one strategy, shape ``(n,)``.
+        a: losses of one strategy, shape ``(n,)``; infinite for a failed run.
         b: losses of the other in the same repetitions.
     """
     difference = paired_difference(a, b)
@@ -189,7 +209,7 @@ def probability_of_improvement_unpaired(a: Array, b: Array) -> float:
     """Return P(A < B) + P(A = B) / 2 over all pairs of repetitions, matched or not.
 
     Args:
-        a: losses of one strategy, shape ``(n_a,)``.
+        a: losses of one strategy, shape ``(n_a,)``; infinite for a failed run.
         b: losses of the other, shape ``(n_b,)``.
 
     References:
@@ -230,7 +250,7 @@ def pairing_gain(a: Array, b: Array) -> Pairing:
         b: losses of the other in the same repetitions.
     """
     noise = noise_of(a, b)
-    sd_a, sd_b, sd_difference = (float(np.std(x, ddof=1)) for x in (a, b, paired_difference(a, b)))
+    sd_a, sd_b, sd_difference = (float(np.std(x, ddof=1)) for x in (a, b, _finite_difference(a, b)))
     covariance = float(np.sum((a - a.mean()) * (b - b.mean()))) / (len(a) - 1)
     vary = min(sd_a, sd_b) > noise
     correlation = min(1.0, max(-1.0, covariance / (sd_a * sd_b))) if vary else math.nan
@@ -240,23 +260,34 @@ def pairing_gain(a: Array, b: Array) -> Pairing:
 
 
 def paired_difference(a: Array, b: Array) -> Array:
-    """Return ``a - b``, 0 where the two differ by rounding alone.
+    """Return ``a - b``, 0 where the two differ by rounding alone or are both infinite.
 
     Args:
-        a: one number per pair, shape ``(n,)``, finite.
+        a: one loss per pair, shape ``(n,)``; infinite for a failed run, which is worse than every result.
         b: the same of the other strategy, in the same order.
 
     Raises:
-        UsageError: the shapes differ, there is no pair, or a value is not finite.
+        UsageError: the shapes differ, there is no pair, or a value is NaN.
     """
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         message = f"a paired comparison needs two rows of one length, got shapes {a.shape} and {b.shape}."
         raise UsageError(message)
-    difference = np.asarray(a - b, dtype=np.float64)
-    if not np.all(np.isfinite(difference)):
-        message = "a paired comparison needs finite values; leave out the pairs in which a run failed."
+    if np.isnan(a).any() or np.isnan(b).any():
+        message = "a paired comparison needs numbers; leave out the pairs in which a run has not ended."
         raise UsageError(message)
+    difference = np.subtract(a, b, out=np.zeros(len(a)), where=a != b)
     return np.where(np.abs(difference) <= noise_of(a, b), 0.0, difference)
+
+
+def _finite_difference(a: Array, b: Array) -> Array:
+    """Return ``a - b`` of values that have a mean."""
+    difference = paired_difference(a, b)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        message = (
+            "a paired comparison of means needs finite values; leave out the pairs in which a run failed."
+        )
+        raise UsageError(message)
+    return difference
 
 
 def _signed_levels(a: Array, b: Array) -> NDArray[np.int64]:

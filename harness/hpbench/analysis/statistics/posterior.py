@@ -33,7 +33,8 @@ def bayesian_signed_rank(
     draw votes for its largest region (a draw between equals votes in parts).
 
     Args:
-        a: losses of the first strategy, shape ``(n,)``.
+        a: losses of the first strategy, shape ``(n,)``; infinite for a failed run, whose difference from a
+            result is larger than all others.
         b: losses of the second, in the same order.
         rope: half width of the region of practical equivalence, in the unit of the losses; its border
             belongs to it, rounding aside. Choose it before looking at the data.
@@ -46,8 +47,10 @@ def bayesian_signed_rank(
         through Bayesian analysis, JMLR 18(77).
     """
     z = np.concatenate([[0.0], paired_difference(b, a)])
-    sums = z[:, None] + z[None, :]
     border = 2 * rope + 2 * noise_of(a, b)
+    largest = border + 2 * float(np.abs(z[np.isfinite(z)]).max())
+    z = np.clip(z, -largest - 1.0, largest + 1.0)
+    sums = z[:, None] + z[None, :]
     regions = [sums > border, np.abs(sums) <= border, sums < -border]
     weights = rng.dirichlet([prior, *np.ones(len(z) - 1)], size=n_samples)
     masses = np.stack([np.sum((weights @ region.astype(float)) * weights, axis=1) for region in regions], 1)

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from hpbench.analysis.captions import counted
-from hpbench.analysis.comparison import ALPHA, Study
+from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part, TaskCurves, step_at
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import (
@@ -31,6 +31,7 @@ from hpbench.analysis.statistics import (
     wilcoxon_holm,
 )
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL, bootstrap_indices
+from hpbench.analysis.versus import ALPHA
 from hpbench.seeding import bootstrap_stream
 from hpbench.study import RunState
 

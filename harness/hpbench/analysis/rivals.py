@@ -58,7 +58,8 @@ def running_time_table(study: Study) -> Table:
         caption += (
             "Speed-up: trials of random search over the trials after which the strategy's mean is as good as random "
             "search's expected best of all its trials (unbiased best-of-n estimator); where it never is, the trials "
-            "that random search needs for the strategy's final mean over all of its trials, below 1. "
+            "that random search needs for the strategy's final mean over all of its trials, below 1. A dash: a run of "
+            "one of the two failed, and what is worse than every result has no mean. "
         )
     return Table(
         "targets", "Trials to targets", f"{caption}{basis(frames)}", pd.DataFrame(rows), tuple(columns)

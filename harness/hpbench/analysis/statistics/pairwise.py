@@ -249,14 +249,15 @@ def pairing_gain(a: Array, b: Array) -> Pairing:
         a: losses of one strategy, shape ``(n,)``, ``n >= 2``.
         b: losses of the other in the same repetitions.
     """
-    noise = noise_of(a, b)
-    sd_a, sd_b, sd_difference = (float(np.std(x, ddof=1)) for x in (a, b, _finite_difference(a, b)))
+    smallest = noise_of(a, b) ** 2
+    var_a, var_b, together = (float(np.var(x, ddof=1)) for x in (a, b, _finite_difference(a, b)))
     covariance = float(np.sum((a - a.mean()) * (b - b.mean()))) / (len(a) - 1)
-    vary = min(sd_a, sd_b) > noise
-    correlation = min(1.0, max(-1.0, covariance / (sd_a * sd_b))) if vary else math.nan
-    if sd_difference > noise:
-        return Pairing(correlation, (sd_a**2 + sd_b**2) / sd_difference**2)
-    return Pairing(correlation, math.inf if max(sd_a, sd_b) > noise else math.nan)
+    vary = min(var_a, var_b) > smallest
+    spread = float(np.std(a, ddof=1) * np.std(b, ddof=1))
+    correlation = min(1.0, max(-1.0, covariance / spread)) if vary else math.nan
+    if together > smallest:
+        return Pairing(correlation, (var_a + var_b) / together)
+    return Pairing(correlation, math.inf if max(var_a, var_b) > smallest else math.nan)
 
 
 def paired_difference(a: Array, b: Array) -> Array:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from hpbench.analysis.frames import Frames, load_frames
 from hpbench.store import Store
 from hpbench.study import RunRow, RunState, StudyInfo
 from hpbench.trial import Config, Evaluation, Record, RunKey, Status, Value
@@ -193,6 +195,50 @@ def make_study(tmp_path: Path) -> StudyMaker:
     def make(**options: Any) -> Path:
         folder = tmp_path / f"study-{len(list(tmp_path.iterdir()))}"
         return write(folder, Plan(**options))
+
+    return make
+
+
+def with_errors(frames: Frames, errors: Mapping[str, np.ndarray]) -> Frames:
+    """Return ``frames`` in which every trial of a run has the same error.
+
+    Args:
+        frames: a study.
+        errors: by task, shape ``(k, n)``; infinite for a run that failed, NaN for one that has not ended.
+    """
+    trials, runs = frames.trials.copy(), frames.runs.copy()
+    wanted = np.full((len(frames.tasks), len(frames.strategies), frames.repetitions), 0.05)
+    for task, values in errors.items():
+        wanted[frames.tasks.index(task)] = values
+    found, ended = (
+        wanted[rows["task"].cat.codes, rows["strategy"].cat.codes, rows["repetition"]]
+        for rows in (trials, runs)
+    )
+    good = np.isfinite(found)
+    for name in ("val_error", "test_error", "objective"):
+        trials[name] = np.where(good, found, np.nan)
+    trials["status"] = pd.Categorical(
+        np.where(good, str(Status.OK), str(Status.ERROR)), dtype=trials["status"].dtype
+    )
+    states = [
+        RunState.RUNNING if np.isnan(e) else RunState.FAILED if np.isinf(e) else RunState.COMPLETE
+        for e in ended
+    ]
+    runs["state"] = [str(state) for state in states]
+    return replace(frames, trials=trials, runs=runs)
+
+
+@pytest.fixture(scope="session")
+def study_with(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Frames]:
+    """Return a function from final errors, by task and of shape ``(k, n)``, to a study that has them."""
+
+    def make(errors: Mapping[str, np.ndarray], **options: Any) -> Frames:
+        k, n = next(iter(errors.values())).shape
+        plan: dict[str, Any] = {"tasks": tuple(errors), "repetitions": n, "trials": 2} | options
+        plan.setdefault("strategies", ("random", "grid", "skopt-gp", "genetic")[:k])
+        return with_errors(
+            load_frames(write(tmp_path_factory.mktemp("study") / "results", Plan(**plan))), errors
+        )
 
     return make
 

@@ -11,8 +11,11 @@ import pytest
 from hpbench.analysis import load_frames
 from hpbench.analysis.claims import claims, summary
 from hpbench.analysis.comparison import Cell, Study, study_of
+from hpbench.analysis.frames import Frames
 
 MakeStudy = Callable[..., Path]
+StudyWith = Callable[..., Frames]
+TASK = "wine-mlp"
 
 
 def cell(study: Study, task: str, strategy: str) -> Cell:
@@ -86,7 +89,8 @@ def test_a_failed_run_ranks_last(make_study: MakeStudy) -> None:
     found = cell(study, "wine-mlp", "skopt-gp")
     assert found.rank == 4.0
     assert found.counts.failed == 10
-    assert found.versus is None
+    assert found.versus is not None
+    assert found.versus.verdict == "worse"
     assert not found.best
 
 
@@ -105,3 +109,68 @@ def test_one_strategy_and_one_repetition(make_study: MakeStudy) -> None:
 
 def test_a_study_without_a_trial_claims_nothing(make_study: MakeStudy) -> None:
     assert claims(study_of(load_frames(make_study(trials=0)))) == ["No trial has finished yet."]
+
+
+def steady(n: int = 10) -> np.ndarray:
+    """Return errors of one strategy that differ by whole examples of 360."""
+    return np.random.default_rng(n).integers(20, 40, n) / 360
+
+
+def test_the_test_and_not_the_mean_says_who_is_better(study_with: StudyWith) -> None:
+    base = steady(20)
+    mine = base - np.linspace(0.004, 0.006, 20)
+    mine[0] = base[0] + 0.6
+    study = study_of(study_with({TASK: np.stack([base, mine])}))
+    versus = cell(study, TASK, "grid").versus
+    assert versus is not None
+    assert versus.difference.centre < -0.02
+    assert versus.verdict == "better"
+    (claim,) = [text for text in claims(study) if text.startswith("grid beats random on 1 of 1 task")]
+    assert "although the mean difference is -2.5" in claim
+    assert "paired P = 0.95" in claim
+
+
+@pytest.mark.parametrize("failed", [3, 9, 10])
+def test_nobody_wins_by_crashing(study_with: StudyWith, failed: int) -> None:
+    base = steady()
+    mine = base - 0.02
+    mine[:failed] = math.inf
+    study = study_of(study_with({TASK: np.stack([base, base + 0.001, mine])}))
+    found = cell(study, TASK, "skopt-gp")
+    assert found.versus is not None
+    assert found.versus.wins == (10 - failed, 0, failed)
+    assert found.versus.improvement == (10 - failed) / 10
+    assert found.versus.verdict == ("not shown" if failed == 3 else "worse")
+    assert [cell(study, TASK, name).best for name in ("random", "grid", "skopt-gp")] == [True, False, False]
+    text = " ".join(claims(study))
+    assert f"failed runs: skopt-gp on {TASK} ({failed} of 10)" in text
+    assert (f"in {10 - failed} of 10 runs)" in text) == (failed < 10)
+    assert ("skopt-gp is worse than random" in text) == (failed > 3)
+    assert "skopt-gp beats" not in text
+
+
+def test_where_every_strategy_crashed_none_is_the_best(study_with: StudyWith) -> None:
+    errors = np.stack([steady(), steady() - 0.02])
+    errors[0, 0] = errors[1, 3] = math.inf
+    study = study_of(study_with({TASK: errors}))
+    assert not any(found.best or found.like_best for found in study.comparisons[TASK].cells)
+    assert claims(study)[0] == f"{TASK}: runs of every strategy failed, so none is named best."
+
+
+def test_the_best_mean_does_not_depend_on_the_order_of_its_sum(study_with: StudyWith) -> None:
+    rng = np.random.default_rng(0)
+    wrong = np.array([5, 8, 11, 12, 13, 17, 19, 21, 22, 30])
+    # the same errors in other orders, and other errors of the same sum
+    errors = np.stack([rng.permutation(wrong) for _ in range(4)]) / 359
+    errors[3, :2] += np.array([1, -1]) / 359
+    assert len(set(errors.mean(axis=1))) > 1
+    study = study_of(study_with({TASK: errors}))
+    assert all(found.best and not found.like_best for found in study.comparisons[TASK].cells)
+
+
+def test_six_pairs_are_enough_beside_ten(study_with: StudyWith) -> None:
+    base = steady()
+    short = np.where(np.arange(10) < 6, base + 0.1, math.nan)
+    study = study_of(study_with({TASK: np.stack([base, base + 0.1, short])}))
+    assert [cell(study, TASK, name).versus.verdict for name in ("grid", "skopt-gp")] == ["worse"] * 2  # type: ignore[union-attr]
+    assert "too few" not in " ".join(claims(study))

@@ -11,6 +11,7 @@ import pytest
 from hpbench.analysis import load_frames
 from hpbench.analysis.across import across_tasks
 from hpbench.analysis.comparison import study_of
+from hpbench.analysis.frames import Frames
 from hpbench.analysis.rivals import across_table, pairs_table, reference_table, running_time_table
 from hpbench.analysis.writers import to_latex, to_markdown
 
@@ -77,4 +78,24 @@ def test_a_study_in_which_nothing_succeeded_has_no_scale(make_study: MakeStudy) 
     assert running_time_table(study).values.empty
     assert across_table(study).values["regret_val"].isna().all()
     assert math.isnan(reference_table(study).values["best_val_error"].iloc[0])
-    assert all(mark.text == "-" for row in pairs_table(study).cells() for mark in row[2:])
+    texts = {mark.text for row in pairs_table(study).cells() for mark in row[2:]}
+    assert texts == {"-", "-; 0/2/0; too few"}  # one failed run is as bad as another
+
+
+def test_a_failed_run_is_a_lost_block_and_has_the_highest_error_of_its_task(
+    study_with: Callable[..., Frames],
+) -> None:
+    base = np.linspace(0.1, 0.2, 10)
+    crashed = np.where(np.arange(10) < 4, math.inf, base - 0.02)
+    gone = np.full(10, math.inf)
+    errors = {task: np.stack([base, crashed, gone]) for task in ("wine-mlp", "digits-mlp")}
+    table = pairs_table(study_of(study_with(errors)))
+    values = table.values.set_index(["task", "strategy"])
+    row = values.loc[("wine-mlp", "grid")]
+    assert [row[f"random: {kind}"] for kind in ("won", "tied", "lost")] == [6, 0, 4]
+    assert row["random: difference"] == pytest.approx(0.02)
+    worst = (4 * 0.2 + np.sum(base[4:] - 0.02)) / 10
+    assert values.loc[("all tasks", "grid")]["random: difference"] == pytest.approx(base.mean() - worst)
+    assert values.loc[("all tasks", "skopt-gp")]["random: difference"] == pytest.approx(base.mean() - 0.2)
+    cells = {(row[0].text, row[1].text): row[2] for row in table.cells()}
+    assert cells["wine-mlp", "skopt-gp"].text == "-; 0/0/10; p .006"

@@ -14,6 +14,7 @@ from hpbench.analysis.figures import bands_of, best_figure
 from hpbench.analysis.standing import race_figure
 from hpbench.analysis.style import GREY
 from hpbench.analysis.targets import pace_of, race_of, random_name, random_twice, targets_of
+from hpbench.study import RunState
 
 MakeStudy = Callable[..., Path]
 
@@ -92,6 +93,26 @@ def test_a_faster_strategy_has_a_speed_up_above_one_and_a_slower_one_below(make_
     assert fast.speed_up > 1.0
     assert slow.speed_up < 1.0
     assert math.isinf(slow.own_trials)
+
+
+@pytest.mark.parametrize("crashed", ["random", "genetic"])
+def test_there_is_no_speed_up_of_or_over_a_strategy_with_a_failed_run(
+    make_study: MakeStudy, crashed: str
+) -> None:
+    options = {"repetitions": 10, "tasks": ("digits-mlp",), "failure_rate": 0.0}
+    states = {("digits-mlp", crashed, 0): RunState.FAILED}
+    whole, study = (study_of(load_frames(make_study(**options, states=found))) for found in ({}, states))
+    for name in ("grid", "skopt-gp", "genetic"):
+        place = study.frames.strategies.index(name)
+        assert math.isfinite(pace_of(whole, "digits-mlp", place).speed_up)
+        known = math.isfinite(pace_of(study, "digits-mlp", place).speed_up)
+        assert known == (crashed == "genetic" != name)
+    # with twice the trials the failed run is the worst of ten in the median, not left out of it
+    twice, before = random_twice(study, "digits-mlp"), random_twice(whole, "digits-mlp")
+    assert twice is not None
+    assert before is not None
+    assert np.all(twice >= before)
+    assert np.any(twice > before) == (crashed == "random")
 
 
 def test_a_run_without_a_result_reaches_nothing(make_study: MakeStudy) -> None:

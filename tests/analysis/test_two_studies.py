@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from hpbench.analysis.agreement import agreement_table, architectures, matched_trials, ratio_table
-from hpbench.analysis.frames import load_frames
+from hpbench.analysis.frames import Frames, load_frames
 from hpbench.analysis.statistics import holm, wilcoxon
 from hpbench.analysis.two_report import TwoReport, compare_results, write_comparison
-from hpbench.analysis.two_studies import Between, Change
+from hpbench.analysis.two_studies import Between, Change, compare_studies, gate_of
+from hpbench.analysis.two_tables import statements
 from hpbench.errors import UsageError
 from hpbench.study import RunState
 
 MakeStudy = Callable[..., Path]
+StudyWith = Callable[..., Frames]
 SPACE = (
     {"name": "layers", "kind": "integer", "low": 1, "high": 3, "log": False},
     {"name": "width", "kind": "integer", "low": 16, "high": 128, "log": True},
@@ -85,6 +87,17 @@ def test_a_rise_within_the_margin_is_allowed(make_study: MakeStudy) -> None:
     assert beyond is not None
     assert within.broken == ()
     assert len(beyond.broken) == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"root_seed": 8}])
+def test_a_rise_of_just_the_margin_is_allowed(study_with: StudyWith, options: dict[str, Any]) -> None:
+    wrong = np.arange(1.0, 13.0)[:, None] + np.zeros(10)
+    for first in wrong:
+        one = study_with({"wine-mlp": first[None] / 100})
+        other = study_with({"wine-mlp": (first[None] + 1) / 100}, **options)
+        between = compare_studies(one, other, ("A", "B"))
+        assert gate_of(between, 0.01).broken == ()
+        assert gate_of(between, 0.0099).broken == (0,)
 
 
 def test_getting_better_breaks_nothing(make_study: MakeStudy) -> None:
@@ -171,6 +184,84 @@ def test_a_gate_that_could_never_close_is_refused(make_study: MakeStudy) -> None
     assert {item.verdict for item in compared(one, other).between.changes} == {"too few"}
     with pytest.raises(UsageError, match=r"margin must lie in \[0, 1\)"):
         compared(one, other, 1.0)
+
+
+def test_a_cell_that_vanished_is_noted_and_does_not_pass(make_study: MakeStudy) -> None:
+    cell = [("wine-mlp", "grid", r) for r in range(10)]
+    one, other = make_study(**ONE_TASK), make_study(**ONE_TASK, states=dict.fromkeys(cell, RunState.RUNNING))
+    note = "Not compared: grid on wine-mlp, for no run has ended in study-1."
+    for pair, name in (((one, other), "study-1"), ((other, one), "study-1")):
+        report = compared(*pair)
+        assert len(report.between.changes) == 3
+        assert note.replace("study-1", name) in report.statements
+        with pytest.raises(UsageError, match=rf"grid on wine-mlp \(no run has ended in {name}\)"):
+            compared(*pair, 0.01)
+
+
+def test_cells_that_cannot_be_tested_are_refused_by_the_gate_alone(make_study: MakeStudy) -> None:
+    halves = [
+        make_study(
+            **ONE_TASK, states={("wine-mlp", "grid", r): RunState.PENDING for r in range(10) if r % 2 == side}
+        )
+        for side in (0, 1)
+    ]
+    assert "no repetition has ended in both" in " ".join(compared(*halves).statements)
+    with pytest.raises(UsageError, match="no repetition has ended in both"):
+        compared(*halves, 0.01)
+    few = make_study(**ONE_TASK, states={("wine-mlp", "grid", r): RunState.RUNNING for r in range(7)})
+    with pytest.raises(UsageError, match="of grid on wine-mlp: 4 comparisons of at most 3 repetitions each"):
+        compared(make_study(**ONE_TASK), few, 0.01)
+    plain, skipped = make_study(**ONE_TASK), make_study(**ONE_TASK, skipped=[("wine-mlp", "grid")])
+    with pytest.raises(UsageError, match="it was skipped in"):
+        compared(plain, skipped, 0.01)
+    again = compared(skipped, make_study(**ONE_TASK, skipped=[("wine-mlp", "grid")]), 0.01)
+    assert again.gate is not None  # what neither study can run is not missing
+    assert "Not compared: grid on wine-mlp, for it was skipped in" in " ".join(again.statements)
+
+
+def test_a_rise_that_the_one_sided_test_alone_shows_is_told_as_one(study_with: StudyWith) -> None:
+    tasks = [f"t{place}" for place in range(12)]
+    rise = np.arange(1, 11) / 359 * np.where(np.arange(10) == 1, -1, 1)
+    same = {task: np.full((1, 10), 0.05) for task in tasks}
+    between = compare_studies(study_with(same), study_with(same | {"t0": same["t0"] + rise}), ("A", "B"))
+    gate = gate_of(between, 0.0)
+    (found,) = (between.changes[place] for place in gate.broken)
+    assert found.verdict == "not shown"
+    (text,) = (line for line in statements(between, matched_trials(between), gate) if "on t0" in line)
+    assert text.startswith(
+        "random on t0: the test error rose by significantly more than 0 from A to B (one-sided Holm p = .035, "
+        "paired P(better) = 0.10, n = 10). Its mean rose by +1.42 ["
+    )
+
+
+def test_the_test_and_not_the_share_of_pairs_says_who_is_better(study_with: StudyWith) -> None:
+    large, small = np.linspace(0.05, 0.08, 20), -np.linspace(0.001, 0.01, 20)
+    base = np.full((1, 40), 0.2)
+    between = compare_studies(
+        study_with({"wine-mlp": base}),
+        study_with({"wine-mlp": base - np.concatenate([large, small])}),
+        ("A", "B"),
+    )
+    found = change(between, "wine-mlp", "random")
+    assert (found.improvement, found.verdict) == (0.5, "better")
+    assert "random on wine-mlp is better in B by +2.9" in " ".join(
+        statements(between, matched_trials(between), None)
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"root_seed": 8}])
+def test_a_failed_regression_is_worse_than_any_error(study_with: StudyWith, options: dict[str, Any]) -> None:
+    worked = study_with({"friedman1-mlp": np.linspace(10, 19, 10)[None]})  # 1 - R^2
+    failed = study_with({"friedman1-mlp": np.full((1, 10), math.inf)}, **options)
+    between = compare_studies(worked, failed, ("A", "B"))
+    assert between.changes[0].verdict == "worse"
+    assert gate_of(between, 0.5).broken == (0,)
+    text = " ".join(statements(between, matched_trials(between), None))
+    assert "random on friedman1-mlp is worse in B (Holm p " in text
+    assert "failed runs: 0 in A and 10 in B)." in text
+    back = compare_studies(failed, worked, ("A", "B"))
+    assert back.changes[0].improvement == 1.0
+    assert gate_of(back, 0.0).broken == ()
 
 
 def test_what_differs_is_noted(make_study: MakeStudy) -> None:

@@ -63,6 +63,26 @@ def test_every_special_character_of_latex_is_escaped(char: str) -> None:
     assert escape_latex(char).startswith("\\")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\u221e (0/10)", r"$\infty$ (0/10)"),
+        ("R\u00b2", "R$^2$"),
+        ("\u00d7 1.5 \u00b1 0.2", r"$\times$ 1.5 $\pm$ 0.2"),
+        (
+            "\u2212\u03c4 \u2264 \u03bb \u2265 \u00b5 \u2248 \u03bc\u2026",
+            r"$-$$\tau$ $\leq$ $\lambda$ $\geq$ $\mu$ $\approx$ $\mu$\ldots{}",
+        ),
+        (
+            "L\u00e9vy\u2019s \u2013 \u2014 na\u00efve",
+            "L\u00e9vy\u2019s \u2013 \u2014 na\u00efve",
+        ),  # pdflatex knows these
+    ],
+)
+def test_signs_that_pdflatex_lacks_become_mathematics(text: str, expected: str) -> None:
+    assert escape_latex(text) == expected
+
+
 def test_csv_reads_back_and_holds_no_formula() -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(table().values))))
     assert rows[0]["name"].startswith("'=cmd|a[31m</script>")

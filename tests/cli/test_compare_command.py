@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from hpbench.study import RunState
+
 
 @pytest.fixture
 def studies(synthetic: ModuleType, tmp_path: Path) -> tuple[Path, Path]:
@@ -37,6 +39,19 @@ def test_the_margin_decides_the_exit_code(
 
 def test_the_other_way_round_nothing_is_worse(call: Any, studies: tuple[Path, Path]) -> None:
     assert call("compare", *reversed(studies), "--fail-if-worse", "0.01").code == 0
+
+
+def test_a_gate_does_not_pass_because_a_cell_vanished(
+    call: Any, studies: tuple[Path, Path], synthetic: ModuleType, tmp_path: Path
+) -> None:
+    states = {("wine-mlp", "grid", r): RunState.RUNNING for r in range(10)}
+    partial = synthetic.write(tmp_path / "part", synthetic.Plan(tasks=("wine-mlp",), trials=5, states=states))
+    answer = call("compare", studies[0], partial)
+    assert answer.code == 0
+    assert "Not compared: grid on wine-mlp, for no run has ended in part." in " ".join(answer.out.split())
+    answer = call("compare", studies[0], partial, "--fail-if-worse", "0.5")
+    assert answer.code == 2
+    assert "grid on wine-mlp (no run has ended in part)" in " ".join(answer.err.split())
 
 
 def test_json_for_other_programs(call: Any, studies: tuple[Path, Path]) -> None:

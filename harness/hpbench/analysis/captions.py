@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from hpbench.analysis.frames import Frames
+from hpbench.analysis.statistics import Interval
 from hpbench.study import RunState
 from hpbench.trial import Status
 
@@ -12,7 +13,9 @@ __all__ = [
     "METHODS",
     "about_measure",
     "basis",
+    "by_points",
     "counted",
+    "equals",
     "goal",
     "machines_text",
     "p_text",
@@ -128,6 +131,30 @@ def points(centre: float, low: float, high: float) -> str:
     if math.isfinite(low):
         text += f" [{_PERCENT * low:.2f}, {_PERCENT * high:.2f}]"
     return text.replace("-0.00", "0.00").replace("+0.00", "0.00")
+
+
+def by_points(difference: Interval, direction: float) -> str:
+    """Return by how much one side is better or worse, for a sentence whose verb is the answer of a test.
+
+    Args:
+        difference: the mean difference, with its interval; NaN if there is none.
+        direction: the sign that the test has found. The mean may have the other: a few large differences
+            against many small ones.
+
+    Returns:
+        ``" by +1.20 [0.30, 2.10] points"``, or that the mean says otherwise; empty without a mean.
+    """
+    if not math.isfinite(difference.centre):
+        return ""
+    text = points(difference.centre, difference.low, difference.high)
+    if difference.centre * direction > 0:
+        return f" by {text} points"
+    return f", although the mean difference is {text} points"
+
+
+def equals(p: str) -> str:
+    """Return ``"= .02"`` or ``"< .001"``."""
+    return p if p.startswith("<") else f"= {p}"
 
 
 def p_text(p: float, *, enough: bool) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from hpbench.analysis.across import across_tasks
-from hpbench.analysis.captions import basis, counted, machines_text, p_text, percent, points
+from hpbench.analysis.captions import basis, by_points, counted, equals, machines_text, p_text, percent
 from hpbench.analysis.clocks import clock_text, steps_text
-from hpbench.analysis.comparison import Cell, Study, TaskComparison, Versus
+from hpbench.analysis.comparison import Cell, Study, TaskComparison
 from hpbench.analysis.critical import ranking_of
 from hpbench.analysis.evidence import pairing_claim
 from hpbench.analysis.statistics import smallest_n
+from hpbench.analysis.versus import Versus
 from hpbench.analysis.writers import escape_markdown
 
 __all__ = ["across_claim", "claims", "summary"]
@@ -39,7 +40,7 @@ def claims(study: Study) -> list[str]:
     else:
         found += [_against(study, name) for name in frames.strategies if name != frames.baseline]
         found += [across_claim(study), *_guard(study), pairing_claim(study)]
-    found += _selection(study)
+    found += [_failures(study), *_selection(study)]
     return [claim for claim in found if claim]
 
 
@@ -49,14 +50,27 @@ def _best(study: Study, comparison: TaskComparison) -> str:
     best = [cell for cell in comparison.cells if cell.best]
     if not study.frames.counted(comparison.task):
         return f"{comparison.task} has values and no accuracy; table 'Final values' compares them."
-    if not best:
+    if not any(cell.counts.n for cell in comparison.cells):
         return f"{comparison.task}: no run has a result yet."
+    if not best:
+        return f"{comparison.task}: runs of every strategy failed, so none is named best."
     names = " and ".join(label(cell.strategy) for cell in best)
     text = f"{comparison.task}: highest mean test {study.frames.measure(comparison.task)} {percent(best[0].test.centre)} % by {names} (n = {best[0].counts.n})"
-    alike = [label(cell.strategy) for cell in comparison.cells if cell.like_best and not cell.best]
+    alike = [label(cell.strategy) for cell in comparison.cells if cell.like_best]
     if alike:
         text += f"; no difference from it can be shown at this budget for {', '.join(alike)}"
-    return f"{text}."
+    return f"{text}.{_survivors(study, comparison, best[0])}"
+
+
+def _survivors(study: Study, comparison: TaskComparison, best: Cell) -> str:
+    """Return who has a higher mean than the best, but in some of the runs alone, for the others failed."""
+    higher = [
+        f"{study.frames.label(cell.strategy)} ({percent(cell.test.centre)} % in {cell.counts.n} of "
+        f"{cell.counts.n + cell.counts.failed} runs)"
+        for cell in comparison.cells
+        if cell.counts.failed and cell.test.centre < best.test.centre
+    ]
+    return f" Higher, but only where runs did not fail: {', '.join(higher)}." if higher else ""
 
 
 def _against(study: Study, strategy: str) -> str:
@@ -88,17 +102,29 @@ def _against(study: Study, strategy: str) -> str:
 
 
 def _evidence(cell: Cell, versus: Versus) -> str:
-    """Return a task with the difference, its p-value, the paired probability and n."""
-    found = versus.difference
+    """Return a task with the difference, its p-value, the paired probability, n and how many runs failed."""
+    counts = cell.counts
+    failed = f", {counts.failed} of {counts.n + counts.failed} runs failed" if counts.failed else ""
     return (
-        f"{cell.task} by {points(found.centre, found.low, found.high)} points (Holm p "
-        f"{_equals(p_text(versus.p, enough=True))}, paired P = {versus.improvement:.2f}, n = {found.n})"
+        f"{cell.task}{by_points(versus.difference, versus.effect)} (Holm p "
+        f"{equals(p_text(versus.p, enough=True))}, paired P = {versus.improvement:.2f}, n = {versus.n}{failed})"
     )
 
 
-def _equals(text: str) -> str:
-    """Return ``"= .02"`` or ``"< .001"``."""
-    return text if text.startswith("<") else f"= {text}"
+def _failures(study: Study) -> str:
+    """Return which strategies had runs that failed, and how these count; nothing if none did."""
+    failed = [
+        f"{study.frames.label(cell.strategy)} on {cell.task} ({cell.counts.failed} of {cell.counts.n + cell.counts.failed})"
+        for comparison in study.comparisons.values()
+        for cell in comparison.cells
+        if cell.counts.failed
+    ]
+    if not failed:
+        return ""
+    return (
+        "A failed run counts as worse than every result in tests, ranks and probabilities, and is left out of means; "
+        f"failed runs: {', '.join(failed)}."
+    )
 
 
 def across_claim(study: Study) -> str:
@@ -134,7 +160,7 @@ def _guard(study: Study) -> list[str]:
     text = (
         f"In {len(few)} of {counted(len(verdicts), 'comparison')} no difference is claimed, for there are too few "
         f"repetitions to reach p < 0.05: an exact paired test of {counted(len(study.frames.strategies), 'strategy', 'strategies')} "
-        f"needs {needed}."
+        f"needs {needed} of each."
     )
     return [text]
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpbench.analysis.curves import TaskCurves, task_curves
 from hpbench.analysis.evidence import Evidence, evidence_of
@@ -17,64 +18,32 @@ from hpbench.analysis.importance import TaskImportance, importance_of
 from hpbench.analysis.statistics import (
     Array,
     Interval,
-    holm,
     incumbent_of,
     mean_interval,
     overtuning,
     probability_of_improvement,
+    rank_biserial,
     rank_losses,
+    same_best,
     selection_gap,
-    smallest_n,
-    wilcoxon,
     win_tie_loss,
 )
+from hpbench.analysis.versus import ALPHA, Versus, against, both_ended
 from hpbench.seeding import bootstrap_stream
 from hpbench.study import RunState
 
 __all__ = [
-    "ALPHA",
     "Cell",
     "Counts",
     "Selection",
     "Study",
     "TaskComparison",
-    "Versus",
     "compare",
     "final_values",
     "study_of",
 ]
 
 T = TypeVar("T")
-
-ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Versus:
-    """A strategy against the baseline on one task, in the repetitions in which both have a result.
-
-    Attributes:
-        difference: the baseline's test error less the strategy's: positive where the strategy is better.
-        p: Wilcoxon's signed-rank test, adjusted by Holm over the strategies of the task.
-        improvement: share of repetitions in which the strategy is better, ties half.
-        wins: repetitions won, tied and lost.
-        enough: whether so many pairs can reach p < 0.05 at all.
-    """
-
-    difference: Interval
-    p: float
-    improvement: float
-    wins: tuple[int, int, int]
-    enough: bool
-
-    @property
-    def verdict(self) -> str:
-        """``"better"``, ``"worse"``, ``"not shown"`` or ``"too few"``."""
-        if not self.enough:
-            return "too few"
-        if self.p < ALPHA and self.difference.centre != 0.0:
-            return "better" if self.difference.centre > 0 else "worse"
-        return "not shown"
 
 
 @dataclass(frozen=True)
@@ -123,8 +92,8 @@ class Cell:
         rank: mean rank by test error over the complete repetitions, 1 the best; NaN without any.
         counts: how its repetitions ended.
         versus: the comparison with the baseline; None for the baseline itself.
-        best: whether it has the lowest mean test error of the task.
-        like_best: no difference from the best is shown by the same test.
+        best: whether it has the lowest mean test error of the strategies without a failed run.
+        like_best: not the best, but no difference from it is shown by the same test.
         selection: what choosing by validation cost.
     """
 
@@ -202,16 +171,19 @@ def final_values(curves: TaskCurves) -> Array:
 
 def compare(frames: Frames, curves: TaskCurves) -> TaskComparison:
     """Return every strategy of one task against the baseline and against the best."""
+    counted = frames.counted(curves.task)
     test = curves.final_error("test")
-    ranks, blocks = _ranks(curves, test if frames.counted(curves.task) else final_values(curves))
-    means = np.array([np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else math.inf for row in test])
-    best = int(np.argmin(means)) if np.isfinite(means).any() else None
+    losses = curves.final_losses() if counted else test
+    ranks, blocks = _ranks(curves, test if counted else final_values(curves))
+    best = same_best(_means(losses))
+    alike = _like_best(losses, best)
     base = None if frames.baseline is None else frames.strategies.index(frames.baseline)
-    from_best = _p_values(test, best)
-    from_base = _p_values(test, base)
+    p, enough = against(losses, base)
     cells = []
     for place, strategy in enumerate(frames.strategies):
-        versus = None if base in (None, place) else _versus(frames, curves, test, place, from_base[place])
+        versus = None
+        if base not in (None, place):
+            versus = _versus(frames, curves, losses, place, p=float(p[place]), enough=bool(enough[place]))
         cells.append(
             Cell(
                 task=curves.task,
@@ -221,23 +193,32 @@ def compare(frames: Frames, curves: TaskCurves) -> TaskComparison:
                 rank=float(ranks[place]),
                 counts=_counts(frames, curves, place),
                 versus=versus,
-                best=bool(best is not None and means[place] == means[best]),
-                like_best=_like(from_best[place]),
+                best=bool(best[place]),
+                like_best=bool(alike[place]),
                 selection=_selection(frames, curves, place),
             )
         )
     return TaskComparison(curves.task, tuple(cells), blocks)
 
 
+def _means(losses: Array) -> Array:
+    """Return the mean over the runs that have ended, shape ``(k,)``; infinite if one of them failed or none has."""
+    ended = (row[~np.isnan(row)] for row in losses)
+    return np.array([np.mean(row) if len(row) else math.inf for row in ended])
+
+
+def _like_best(losses: Array, best: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which strategies are not shown to differ from one of the best."""
+    alike = np.zeros_like(best)
+    for place in np.flatnonzero(best):
+        alike |= against(losses, int(place))[0] >= ALPHA
+    return alike & ~best
+
+
 def _interval(frames: Frames, curves: TaskCurves, strategy: str, purpose: str, values: Array) -> Interval:
     """Return the mean and interval of ``values``, its stream named by what it is for."""
     stream = bootstrap_stream(int(frames.info.suite["root_seed"])).child(curves.task, strategy, purpose)
     return mean_interval(values, rng=stream.generator())
-
-
-def _like(p: float) -> bool:
-    """Return whether no difference from the best is shown (NaN: it could not be tested)."""
-    return not math.isnan(p) and p >= ALPHA
 
 
 def _ranks(curves: TaskCurves, test: Array) -> tuple[Array, int]:
@@ -252,39 +233,25 @@ def _ranks(curves: TaskCurves, test: Array) -> tuple[Array, int]:
     return ranks, int(whole.sum())
 
 
-def _p_values(test: Array, reference: int | None) -> Array:
-    """Return Holm-adjusted p of every strategy against ``reference``; NaN where it cannot be tested."""
-    raw = np.full(len(test), math.nan)
-    if reference is None:
-        return raw
-    for place, row in enumerate(test):
-        both = np.isfinite(row) & np.isfinite(test[reference])
-        if place != reference and np.any(both):
-            raw[place] = wilcoxon(row[both], test[reference][both])
-    return holm(raw)
-
-
-def _versus(frames: Frames, curves: TaskCurves, test: Array, place: int, p: float) -> Versus | None:
-    """Return the comparison with the baseline; None without a repetition that both have."""
+def _versus(
+    frames: Frames, curves: TaskCurves, losses: Array, place: int, *, p: float, enough: bool
+) -> Versus | None:
+    """Return the comparison with the baseline; None without a repetition that has ended in both."""
     assert frames.baseline is not None  # noqa: S101 -- the caller saw to it
-    base = test[frames.strategies.index(frames.baseline)]
-    both = np.isfinite(test[place]) & np.isfinite(base)
-    if not np.any(both):
+    mine, theirs = both_ended(losses[place], losses[frames.strategies.index(frames.baseline)])
+    if not len(mine):
         return None
-    mine, theirs = test[place][both], base[both]
+    both = np.isfinite(mine) & np.isfinite(theirs)
     return Versus(
-        difference=_interval(frames, curves, frames.strategies[place], "difference", theirs - mine),
-        p=float(p),
+        difference=_interval(
+            frames, curves, frames.strategies[place], "difference", theirs[both] - mine[both]
+        ),
+        p=p,
+        effect=rank_biserial(theirs, mine),
         improvement=probability_of_improvement(mine, theirs),
         wins=win_tie_loss(mine, theirs),
-        enough=int(both.sum()) >= smallest_n(_rivals(curves), alpha=ALPHA),
+        enough=enough,
     )
-
-
-def _rivals(curves: TaskCurves) -> int:
-    """Return how many strategies of the task are compared with the baseline."""
-    took_part = ~np.all(curves.state == str(RunState.SKIPPED), axis=1)
-    return max(int(took_part.sum()) - 1, 1)
 
 
 def _counts(frames: Frames, curves: TaskCurves, place: int) -> Counts:

@@ -88,8 +88,9 @@ def forest_figure(study: Study) -> Drawn:
         ],
     )
     caption = (
-        f"Paired difference of final test {frames.measure()} to {base}, mean over the repetitions that both have; right of zero "
-        f"the strategy is better. {METHODS} Below 10 repetitions each of them is a stroke. Grey: differences of at most {_POINTS:g} points, practically none. {basis(frames)}"
+        f"Paired difference of final test {frames.measure()} to {base}, mean over the repetitions in which neither run failed; "
+        f"right of zero the strategy is better. {METHODS} Below 10 repetitions each of them is a stroke. Grey: differences of "
+        f"at most {_POINTS:g} points, practically none. {basis(frames)}"
     )
     return Drawn("difference", "Paired differences to the baseline", caption, figure)
 

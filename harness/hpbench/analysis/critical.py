@@ -10,7 +10,7 @@ import numpy as np
 
 from hpbench.analysis.across import Across
 from hpbench.analysis.captions import counted, p_text
-from hpbench.analysis.comparison import ALPHA, Study
+from hpbench.analysis.comparison import Study
 from hpbench.analysis.statistics import (
     Array,
     cliques,
@@ -21,6 +21,7 @@ from hpbench.analysis.statistics import (
     smallest_n,
     wilcoxon_holm,
 )
+from hpbench.analysis.versus import ALPHA
 from hpbench.seeding import Stream, bootstrap_stream
 
 __all__ = ["CriticalDifference", "critical_difference_of", "ranking_of"]

@@ -115,6 +115,11 @@ class TaskCurves:
         last = incumbent_of(self.errors[part], self.index)[..., -1]
         return np.where(self.ended & ~self.failed, last, math.nan)
 
+    def final_losses(self) -> Array:
+        """Return the final test errors as tests and ranks take them, ``(k, n)``: infinite if failed, NaN if not ended."""
+        errors = self.final_error("test")
+        return np.where(self.ended & np.isnan(errors), math.inf, errors)
+
     def shown(self, strategy: int) -> tuple[NDArray[np.int64], int]:
         """Return the repetitions that a curve of this strategy is made of, and its number of trials.
 

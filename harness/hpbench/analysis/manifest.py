@@ -13,13 +13,14 @@ import numpy as np
 
 from hpbench import __version__
 from hpbench.analysis.across import incumbent_scores, regret_scale
-from hpbench.analysis.comparison import ALPHA, Study
+from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part, TaskCurves
 from hpbench.analysis.evidence import ROPE
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.html import line
 from hpbench.analysis.statistics.intervals import MIN_BOOTSTRAP, MIN_INTERVAL, N_RESAMPLES
 from hpbench.analysis.targets import SHARES, levels_of, targets_of
+from hpbench.analysis.versus import ALPHA
 from hpbench.environment import library_version
 from hpbench.seeding import bootstrap_stream
 

@@ -21,20 +21,18 @@ from hpbench.analysis.across import (
     regret_progress,
 )
 from hpbench.analysis.captions import basis, counted, p_text
-from hpbench.analysis.comparison import ALPHA, Study
+from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.manifest import references_of
 from hpbench.analysis.statistics import (
     Array,
     area_under_curve,
-    holm,
     iqm,
-    smallest_n,
-    wilcoxon,
     win_tie_loss,
 )
 from hpbench.analysis.targets import SHARES, Pace, pace_of, random_name
+from hpbench.analysis.versus import ALPHA, both_ended, paired_tests
 from hpbench.analysis.writers import NAMES, Column, Mark, Table, column
 
 __all__ = ["across_table", "pairs_table", "reference_table", "running_time_table"]
@@ -66,7 +64,8 @@ def running_time_table(study: Study) -> Table:
         caption += (
             "Speed-up: trials of random search over the trials after which the strategy's mean is as good as random "
             "search's expected best of all its trials (unbiased best-of-n estimator); where it never is, the trials "
-            "that random search needs for the strategy's final mean over all of its trials, below 1. "
+            "that random search needs for the strategy's final mean over all of its trials, below 1. A dash: a run of "
+            "one of the two failed, and what is worse than every result has no mean. "
         )
     return Table(
         "targets", "Trials to targets", f"{caption}{basis(frames)}", pd.DataFrame(rows), tuple(columns)
@@ -106,11 +105,9 @@ def _speed(row: _Row) -> str:
 def pairs_table(study: Study) -> Table:
     """Return T3: all pairs of strategies, within every task and over the tasks."""
     frames = study.frames
-    blocks = {
-        task: curves.final_error("test") for task, curves in study.curves.items() if frames.counted(task)
-    }
-    rows = [row for task, errors in blocks.items() for row in _pair_rows(study, task, errors)]
-    means = np.array([_means(errors) for errors in blocks.values()]).T
+    blocks = {task: curves.final_losses() for task, curves in study.curves.items() if frames.counted(task)}
+    rows = [row for task, losses in blocks.items() for row in _pair_rows(study, task, losses)]
+    means = np.array([_means(losses) for losses in blocks.values()]).T
     if len(blocks) > 1:
         rows += _pair_rows(study, _EVERY, means)
     columns = [
@@ -120,44 +117,52 @@ def pairs_table(study: Study) -> Table:
     caption = (
         f"Every strategy (row) against every other (column): mean paired difference of test {frames.measure()} in points, "
         "positive if the row is better; blocks won / tied / lost; Wilcoxon's p, Holm-adjusted over all pairs of the "
-        f"task, bold below {ALPHA}. Blocks are the repetitions that both have; for '{_EVERY}' the tasks, each with "
-        f"its mean over repetitions. 'too few': so few blocks cannot reach p < {ALPHA}. {basis(frames)}"
+        f"task, bold below {ALPHA}. Blocks are the repetitions that have ended in both, in which a failed run counts "
+        f"as worse than every result and is left out of the difference; for '{_EVERY}' the tasks, each with its mean "
+        "over repetitions, in which a failed run has the highest error of its task. 'too few': so few blocks cannot "
+        f"reach p < {ALPHA}. {basis(frames)}"
     )
     return Table("pairs", "All pairs", caption, pd.DataFrame(rows), tuple(columns))
 
 
-def _means(errors: Array) -> Array:
-    """Return the mean of each row over what is finite, NaN without any."""
-    return np.array([row[np.isfinite(row)].mean() if np.isfinite(row).any() else math.nan for row in errors])
+def _means(losses: Array) -> Array:
+    """Return the mean of each row over the runs that have ended, a failed one with the highest error of the task.
+
+    NaN for a row without an ended run, and if no run of the task has a result.
+    """
+    finite = losses[np.isfinite(losses)]
+    filled = np.where(np.isinf(losses), finite.max() if len(finite) else math.nan, losses)
+    ended = (row[~np.isnan(row)] for row in filled)
+    return np.array([row.mean() if len(row) else math.nan for row in ended])
 
 
-def _pair_rows(study: Study, task: str, errors: Array) -> list[dict[str, Any]]:
-    """Return one row a strategy; ``errors`` has shape ``(k, n_blocks)``."""
+def _pair_rows(study: Study, task: str, losses: Array) -> list[dict[str, Any]]:
+    """Return one row a strategy.
+
+    Args:
+        study: names the strategies.
+        task: of the rows.
+        losses: shape ``(k, n_blocks)``: infinite for a failed run, NaN for one that has not ended.
+    """
     frames = study.frames
-    k = len(frames.strategies)
-    pairs = list(itertools.combinations(range(k), 2))
-    both = [np.isfinite(errors[a]) & np.isfinite(errors[b]) for a, b in pairs]
-    raw = [
-        wilcoxon(errors[a][seen], errors[b][seen]) if seen.any() else math.nan
-        for (a, b), seen in zip(pairs, both, strict=True)
-    ]
-    adjusted = holm(np.array(raw))
-    known = max(int(np.sum(~np.isnan(adjusted))), 1)
+    pairs = list(itertools.combinations(range(len(frames.strategies)), 2))
+    tested = zip(pairs, *paired_tests([(losses[a], losses[b]) for a, b in pairs]), strict=True)
     rows: list[dict[str, Any]] = [
         {"task": task, "strategy": name, "label": frames.label(name)} for name in frames.strategies
     ]
-    for (a, b), seen, p in zip(pairs, both, adjusted, strict=True):
+    for (a, b), p, enough in tested:
         for mine, other in ((a, b), (b, a)):
             name = frames.strategies[other]
-            x, y = errors[mine][seen], errors[other][seen]
+            x, y = both_ended(losses[mine], losses[other])
+            good = np.isfinite(x) & np.isfinite(y)
             won, tied, lost = win_tie_loss(x, y) if len(x) else (0, 0, 0)
             rows[mine] |= {
-                f"{name}: difference": float(np.mean(y - x)) if len(x) else math.nan,
+                f"{name}: difference": float(np.mean(y[good] - x[good])) if good.any() else math.nan,
                 f"{name}: won": won,
                 f"{name}: tied": tied,
                 f"{name}: lost": lost,
                 f"{name}: p": float(p),
-                f"{name}: enough": len(x) >= smallest_n(known, alpha=ALPHA),
+                f"{name}: enough": bool(enough),
             }
     return rows
 
@@ -166,13 +171,14 @@ def _pair(name: str) -> Callable[[_Row], Mark]:
     """Return the form of one pair: difference, blocks won, tied and lost, p."""
 
     def form(row: _Row) -> Mark:
-        difference = row.get(f"{name}: difference", math.nan)
-        if row["strategy"] == name or not math.isfinite(difference):
+        if row["strategy"] == name or not math.isfinite(row[f"{name}: p"]):
             return Mark("-")
+        difference = row[f"{name}: difference"]
         p, enough = row[f"{name}: p"], bool(row[f"{name}: enough"])
         counts = "/".join(f"{row[f'{name}: {kind}']:.0f}" for kind in ("won", "tied", "lost"))
         shown = p_text(p, enough=enough)
-        text = f"{100 * difference:+.2f}; {counts}; {shown if shown == 'too few' else f'p {shown}'}"
+        mean = f"{100 * difference:+.2f}" if math.isfinite(difference) else "-"
+        text = f"{mean}; {counts}; {shown if shown == 'too few' else f'p {shown}'}"
         return Mark(text.replace("-0.00", "0.00").replace("+0.00", "0.00"), bold=enough and p < ALPHA)
 
     return form

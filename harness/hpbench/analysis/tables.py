@@ -49,9 +49,9 @@ def final_table(study: Study) -> Table:
     ]
     caption = (
         f"{sentence_case(measure)} of the final incumbent (best by validation), mean over repetitions [95 % interval]. "
-        f"{about_measure(frames)}{retrained_caption(frames)}Bold: highest mean test {measure} of the task; underlined (in Markdown: italics): no difference "
-        "from it is shown (Wilcoxon, Holm). Rank by test error in the repetitions that are complete, a "
-        "run without a result last. "
+        f"{about_measure(frames)}{retrained_caption(frames)}Bold: highest mean test {measure} of the task among strategies without a failed run; underlined "
+        "(in Markdown: italics): no difference from it is shown (Wilcoxon, Holm). Rank by test error in the repetitions "
+        "that are complete, a run without a result last. "
     )
     if frames.baseline is not None:
         against = frames.label(frames.baseline)
@@ -66,7 +66,8 @@ def final_table(study: Study) -> Table:
         caption += (
             f"Against {against}: paired difference of test {measure} in percentage points, positive is better; p by "
             "Wilcoxon's signed-rank test, Holm-adjusted within the task; 'too few': so few pairs cannot "
-            "reach p < 0.05. "
+            "reach p < 0.05. A failed run counts as worse than every result in p, ranks and 'better / tied / worse', and "
+            "is left out of means and differences. "
         )
     columns.append(Column("n", _n_text))
     caption += f"{METHODS} {basis(frames)}"

@@ -24,7 +24,6 @@ from hpbench.analysis.statistics import (
     runlength_targets,
     speed_up,
 )
-from hpbench.study import RunState
 
 __all__ = [
     "SHARES",
@@ -132,15 +131,21 @@ def _random_twice(frames: Frames, curves: TaskCurves) -> Array | None:
 
 
 def _random_trials(frames: Frames, curves: TaskCurves) -> Array | None:
-    """Return the objective of random search's trials in its complete runs, shape ``(n, T)``."""
+    """Return the objective of random search's trials in its runs that have ended, shape ``(n, T)``.
+
+    A run that failed has NaN in every place, for it counts as worse than every result; None without a
+    run that has one.
+    """
     name = random_name(frames)
     if name is None:
         return None
     place = frames.strategies.index(name)
-    complete = (curves.state[place] == str(RunState.COMPLETE)) & ~curves.failed[place]
-    if not complete.any():
+    ended, failed = curves.ended[place], curves.failed[place]
+    if not np.any(ended & ~failed):
         return None
-    return curves.objective[place, complete, : int(curves.length[place, complete].min())]
+    size = int(curves.length[place, ended & ~failed].min())
+    values = np.where(failed[:, None], math.nan, curves.objective[place, :, :size])
+    return np.asarray(values[ended], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -151,10 +156,10 @@ class Pace:
         ert: by share of :data:`SHARES`, expected trials to the target and how many runs reached it.
         runs: runs that it rests on.
         random_trials: trials of random search that are expected to reach the strategy's final mean;
-            infinite if all of them do not, NaN if a run of the strategy has no result.
+            infinite if all of them do not, NaN if a run of the strategy or of random search has no result.
         own_trials: trials after which the strategy's mean is as good as random search's expected
             best of all its trials; infinite if never.
-        budget: trials of random search.
+        budget: trials of random search; 0 without one, or if a run of it has no result.
     """
 
     ert: tuple[tuple[float, int], ...]
@@ -185,9 +190,10 @@ def pace_of(study: Study, task: str, strategy: int) -> Pace:
     budgets = curves.length[strategy][chosen].astype(np.float64)
     ert = tuple(expected_running_time(hits[:, place], budgets) for place in range(len(levels)))
     random = _random_trials(frames, curves)
-    if random is None or not n:
+    if random is None or not n or np.isnan(random).all(axis=1).any():
         return Pace(ert, n, math.nan, math.nan, 0)
-    mean = np.where(np.isnan(incumbents), math.inf, incumbents).mean(axis=0)
+    lost = np.isnan(incumbents) | curves.failed[strategy][chosen][:, None]
+    mean = np.where(lost, math.inf, incumbents).mean(axis=0)
     goal = float(best_of_n(random, random.shape[1]).mean())
     met = np.flatnonzero(mean <= goal + 1e-12)
     slower = math.nan

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from hpbench.analysis.comparison import Study
 from hpbench.analysis.frames import Frames
 from hpbench.errors import UsageError
+from hpbench.study import RunState
 
-__all__ = ["differences", "shared_names", "shared_tasks", "why_unpaired"]
+__all__ = ["Untested", "differences", "shared_names", "shared_tasks", "untested", "why_unpaired"]
+
+
+@dataclass(frozen=True)
+class Untested:
+    """A task and strategy that both studies have, and that cannot be compared.
+
+    Attributes:
+        task: its name.
+        strategy: its name.
+        reason: why, such as "no run has ended in B".
+        refused: both studies refused the pairing, so that nothing is missing.
+    """
+
+    task: str
+    strategy: str
+    reason: str
+    refused: bool
+
+    @property
+    def note(self) -> str:
+        """One sentence."""
+        return f"Not compared: {self.strategy} on {self.task}, for {self.reason}."
 
 
 def shared_names(kind: str, first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
@@ -57,6 +85,45 @@ def why_unpaired(first: Frames, second: Frames, task: str) -> str:
     described = first.info.tasks.get(task, {}), second.info.tasks.get(task, {})
     parts += [key for key in ("dataset", "checksum") if described[0].get(key) != described[1].get(key)]
     return f"the studies differ in {', '.join(parts)}" if parts else ""
+
+
+def untested(
+    studies: tuple[Study, Study],
+    tasks: Iterable[str],
+    strategies: Iterable[str],
+    names: tuple[str, str],
+    unpaired: Container[str],
+) -> tuple[Untested, ...]:
+    """Return the tasks and strategies without repetitions to compare.
+
+    Args:
+        studies: both.
+        tasks: that both have.
+        strategies: that both have.
+        names: what readers see for each study.
+        unpaired: tasks on which any two repetitions can be compared.
+    """
+    cells = itertools.product(tasks, strategies)
+    found = (_untested(studies, task, name, names, paired=task not in unpaired) for task, name in cells)
+    return tuple(cell for cell in found if cell is not None)
+
+
+def _untested(
+    studies: tuple[Study, Study], task: str, strategy: str, names: tuple[str, str], *, paired: bool
+) -> Untested | None:
+    """Return why a cell cannot be compared; None if it can."""
+    rows = [(study.curves[task], study.frames.strategies.index(strategy)) for study in studies]
+    skipped = [bool((curves.state[place] == str(RunState.SKIPPED)).all()) for curves, place in rows]
+    ended = [set(np.flatnonzero(curves.ended[place])) for curves, place in rows]
+    idle = [name for name, repetitions in zip(names, ended, strict=True) if not repetitions]
+    if any(skipped):
+        who = [name for name, refused in zip(names, skipped, strict=True) if refused]
+        return Untested(task, strategy, f"it was skipped in {' and '.join(who)}", all(skipped))
+    if idle:
+        return Untested(task, strategy, f"no run has ended in {' nor in '.join(idle)}", refused=False)
+    if paired and not ended[0] & ended[1]:
+        return Untested(task, strategy, "no repetition has ended in both", refused=False)
+    return None
 
 
 def differences(first: Frames, second: Frames, names: tuple[str, str]) -> Iterable[str]:

@@ -7,31 +7,41 @@ and the reason is said.
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
-from hpbench.analysis.comparison import ALPHA, Study, study_of
+from hpbench.analysis.comparison import Study, study_of
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import (
     Array,
     Interval,
+    attainable,
     holm,
     mean_interval,
     probability_of_improvement,
     probability_of_improvement_unpaired,
+    rank_biserial,
     rank_sum,
+    welch_interval,
     wilcoxon,
     win_tie_loss,
 )
-from hpbench.analysis.statistics.intervals import MIN_INTERVAL
-from hpbench.analysis.two_facts import differences, shared_names, shared_tasks, why_unpaired
+from hpbench.analysis.two_facts import (
+    Untested,
+    differences,
+    shared_names,
+    shared_tasks,
+    untested,
+    why_unpaired,
+)
+from hpbench.analysis.versus import ALPHA, verdict_of
 from hpbench.errors import UsageError
 from hpbench.seeding import bootstrap_stream
 
-__all__ = ["Between", "Change", "Gate", "compare_studies", "gate_of", "welch_interval"]
+__all__ = ["Between", "Change", "Gate", "compare_studies", "gate_of"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class Change:
         rise: mean of the second less mean of the first: positive where the error rose.
         p: two-sided, Holm-adjusted over all comparisons; Wilcoxon's signed-rank test of the pairs, or
             the rank-sum test. A failed run counts as worse than every result.
+        effect: direction of the test, above 0 where the second is better; the mean may have the other sign.
         improvement: share of pairs (of all combinations if unpaired) in which the second is better,
             ties half.
         wins: pairs in which the second is better, equal, worse; None if unpaired.
@@ -61,6 +72,7 @@ class Change:
     b: Interval
     rise: Interval
     p: float
+    effect: float
     improvement: float
     wins: tuple[int, int, int] | None
     paired: bool
@@ -71,11 +83,7 @@ class Change:
     @property
     def verdict(self) -> str:
         """``"better"``, ``"worse"``, ``"not shown"`` or ``"too few"``; of the second study."""
-        if not self.enough:
-            return "too few"
-        if self.p < ALPHA:
-            return "better" if self.improvement > 0.5 else "worse"  # noqa: PLR2004 -- a half is a draw
-        return "not shown"
+        return verdict_of(self.p, self.effect, enough=self.enough)
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,8 @@ class Between:
         names: what readers see for each.
         tasks: names that both have.
         strategies: names that both have.
-        changes: one a task and strategy that both ran.
+        changes: one a task and strategy with repetitions to compare.
+        untested: tasks and strategies that both have, and that could not be compared.
         unpaired: task → why its repetitions are not paired; empty if they are.
         notes: what differs besides, in whole sentences.
     """
@@ -99,6 +108,7 @@ class Between:
     tasks: tuple[str, ...]
     strategies: tuple[str, ...]
     changes: tuple[Change, ...]
+    untested: tuple[Untested, ...]
     unpaired: dict[str, str]
     notes: tuple[str, ...]
 
@@ -109,8 +119,7 @@ class Gate:
 
     Attributes:
         margin: of error, in [0, 1].
-        p: for every change, one-sided, that the rise is above the margin, Holm-adjusted; NaN if it
-            could not be tested.
+        p: for every change, one-sided, that the rise is above the margin, Holm-adjusted.
         broken: the places of the changes that did.
     """
 
@@ -134,23 +143,25 @@ def compare_studies(first: Frames, second: Frames, names: tuple[str, str]) -> Be
     strategies = shared_names("strategy", first.strategies, second.strategies)
     a, b = study_of(first), study_of(second)
     unpaired = {task: reason for task in tasks if (reason := why_unpaired(first, second, task))}
+    left = untested((a, b), tasks, strategies, names, unpaired)
     found = []
-    for task in tasks:
-        for strategy in strategies:
+    for task, strategy in itertools.product(tasks, strategies):
+        if all((task, strategy) != (cell.task, cell.strategy) for cell in left):
             sides = tuple(_final(study, task, strategy) for study in (a, b))
-            if all(len(side[0]) for side in sides):
-                found.append(_change((first, second), task, strategy, sides, paired=task not in unpaired))
+            found.append(_change((first, second), task, strategy, sides, paired=task not in unpaired))
     if not found:
         raise UsageError(
             "the studies share tasks and strategies, but none of them has a run that has ended in both. Let them "
             "finish, then compare again."
         )
     p = holm(np.array([change.p for change in found]))
-    n_tests = int(np.isfinite(p).sum())
-    changes = tuple(_adjusted(change, float(value), n_tests) for change, value in zip(found, p, strict=True))
-    return Between(
-        a, b, names, tasks, strategies, changes, unpaired, tuple(differences(first, second, names))
+    floors = np.array([_floor(change.counts, paired=change.paired, sides=2) for change in found])
+    enough = attainable(floors, alpha=ALPHA)
+    changes = tuple(
+        replace(change, p=float(p[place]), enough=bool(enough[place])) for place, change in enumerate(found)
     )
+    notes = (*differences(first, second, names), *(cell.note for cell in left))
+    return Between(a, b, names, tasks, strategies, changes, left, unpaired, notes)
 
 
 def gate_of(between: Between, margin: float) -> Gate:
@@ -164,30 +175,49 @@ def gate_of(between: Between, margin: float) -> Gate:
         margin: of error, such as 0.01 for a point of accuracy; 0 tests for any rise.
 
     Raises:
-        UsageError: the margin is not in [0, 1), or nowhere are there repetitions enough for a rise to
-            be significant.
+        UsageError: the margin is not in [0, 1), a task and strategy of both studies has nothing to test, or
+            has so few repetitions that no rise of it alone could be significant.
     """
     if not 0.0 <= margin < 1.0:
         raise UsageError(f"the margin must lie in [0, 1), as an error does, got {margin:g}.")
-    samples = [
-        tuple(_final(study, change.task, change.strategy) for study in (between.a, between.b))
+    _check_testable(between)
+    raw = [
+        _p_value(
+            *(_final(study, change.task, change.strategy) for study in (between.a, between.b)),
+            shift=margin,
+            paired=change.paired,
+            greater=True,
+        )
         for change in between.changes
     ]
-    raw = np.array(
-        [
-            _p_value(*sides, shift=margin, paired=change.paired, greater=True)
-            for sides, change in zip(samples, between.changes, strict=True)
-        ]
-    )
-    floors = [_floor(change.counts, paired=change.paired, sides=1) for change in between.changes]
-    if min(floors) * len(floors) >= ALPHA:
-        most = max(min(change.counts) for change in between.changes)
-        raise UsageError(
-            f"no rise can be significant: {len(floors)} comparisons of at most {most} repetitions each cannot reach "
-            "p < 0.05 after Holm's adjustment. Run more repetitions, or compare fewer strategies."
-        )
-    p = holm(raw)
+    p = holm(np.array(raw))
     return Gate(margin, p, tuple(int(place) for place in np.flatnonzero(p < ALPHA)))
+
+
+def _check_testable(between: Between) -> None:
+    """Raise unless a rise of every task and strategy that both studies have could be shown."""
+    lost = [
+        f"{cell.strategy} on {cell.task} ({cell.reason})" for cell in between.untested if not cell.refused
+    ]
+    if lost:
+        raise UsageError(
+            f"a rise cannot be ruled out where nothing can be compared: {', '.join(lost)}. Let the runs finish, or "
+            "compare studies of suites without them."
+        )
+    n = len(between.changes)
+    few = [
+        change
+        for change in between.changes
+        if n * _floor(change.counts, paired=change.paired, sides=1) >= ALPHA
+    ]
+    if few:
+        listed = ", ".join(f"{change.strategy} on {change.task}" for change in few)
+        most = max(min(change.counts) for change in few)
+        raise UsageError(
+            f"no rise can be significant{'' if len(few) == n else f' of {listed}'}: {n} comparisons of at most {most} "
+            "repetitions each cannot reach p < 0.05 after Holm's adjustment. Run more repetitions, or compare fewer "
+            "strategies."
+        )
 
 
 _Side = tuple[np.ndarray, Array]
@@ -199,8 +229,7 @@ def _final(study: Study, task: str, strategy: str) -> _Side:
     curves = study.curves[task]
     place = curves.strategies.index(strategy)
     ended = np.flatnonzero(curves.ended[place])
-    errors = curves.final_error("test")[place, ended]
-    return ended, np.where(curves.failed[place, ended] | np.isnan(errors), math.inf, errors)
+    return ended, curves.final_losses()[place, ended]
 
 
 def _matched(a: _Side, b: _Side) -> tuple[Array, Array]:
@@ -230,7 +259,7 @@ def _change(
         rise = mean_interval(b[known] - a[known], rng=streams[0].child("rise").generator())
     else:
         rise = welch_interval(*good)
-    shown_a, shown_b = _finite(a, b)
+    improvement = (probability_of_improvement if paired else probability_of_improvement_unpaired)(b, a)
     return Change(
         task=task,
         strategy=strategy,
@@ -238,8 +267,9 @@ def _change(
         b=means[1],
         rise=rise,
         p=_p_value(*sides, shift=0.0, paired=paired, greater=False),
-        improvement=_improvement(shown_a, shown_b, paired=paired),
-        wins=win_tie_loss(shown_b, shown_a) if paired and len(shown_a) else None,
+        effect=rank_biserial(a, b) if paired else 2 * improvement - 1,
+        improvement=improvement,
+        wins=win_tie_loss(b, a) if paired else None,
         paired=paired,
         counts=(len(a), len(b)),
         failed=(int(np.isinf(a).sum()), int(np.isinf(b).sum())),
@@ -247,64 +277,17 @@ def _change(
     )
 
 
-def _adjusted(change: Change, p: float, n_tests: int) -> Change:
-    """Return ``change`` with the adjusted p, and whether it could have been significant."""
-    enough = math.isfinite(p) and n_tests * _floor(change.counts, paired=change.paired, sides=2) < ALPHA
-    return Change(**{**change.__dict__, "p": p, "enough": enough})
-
-
-def _improvement(a: Array, b: Array, *, paired: bool) -> float:
-    """Return how often the second side is better, ties half; NaN if there is nothing to compare."""
-    if not (len(a) and len(b)):
-        return math.nan
-    return (probability_of_improvement if paired else probability_of_improvement_unpaired)(b, a)
-
-
-def _finite(a: Array, b: Array) -> tuple[Array, Array]:
-    """Return both sides with failures as an error that is worse than any, one for all."""
-    return np.minimum(a, 2.0), np.minimum(b, 2.0)
-
-
 def _p_value(a: _Side, b: _Side, *, shift: float, paired: bool, greater: bool) -> float:
-    """Return the p-value that ``b`` less ``shift`` differs from (or is greater than) ``a``; NaN if untestable.
+    """Return the p-value that ``b`` less ``shift`` differs from (or is greater than) ``a``.
 
     A failed run is worse than every result, and as bad as another failed run, whatever the shift.
     """
     one, other = _matched(a, b) if paired else (a[1], b[1])
-    if not (len(one) and len(other)):
-        return math.nan
-    first = np.where(np.isinf(one), 3.0, one)
-    second = np.where(np.isinf(other), 3.0, other - shift)
     test = wilcoxon if paired else rank_sum
-    return test(second, first, alternative="greater" if greater else "two-sided")
+    return test(other - shift, one, alternative="greater" if greater else "two-sided")
 
 
 def _floor(counts: tuple[int, int], *, paired: bool, sides: int) -> float:
     """Return the smallest p that so many repetitions can give."""
-    if not min(counts):
-        return 1.0
     ways = 2.0 ** counts[0] if paired else math.comb(sum(counts), counts[0])
     return min(1.0, sides / ways)
-
-
-def welch_interval(a: Array, b: Array) -> Interval:
-    """Return the mean of ``b`` less that of ``a`` with Welch's interval; none below 5 repetitions.
-
-    References:
-        Welch (1947), The generalization of "Student's" problem when several different population
-        variances are involved.
-    """
-    if not (len(a) and len(b)):
-        return Interval(math.nan, math.nan, math.nan, 0, "none")
-    centre, n = float(np.mean(b) - np.mean(a)), min(len(a), len(b))
-    if n < MIN_INTERVAL:
-        return Interval(centre, math.nan, math.nan, n, "none")
-    parts = [float(np.var(side, ddof=1)) / len(side) for side in (a, b)]
-    spread = math.sqrt(sum(parts))
-    if spread == 0.0:
-        return Interval(centre, centre, centre, n, "t")
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(side) - 1) for part, side in zip(parts, (a, b), strict=True)
-    )
-    half = float(stats.t.ppf(0.975, freedom)) * spread
-    return Interval(centre, centre - half, centre + half, n, "t")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpbench.analysis.captions import METHODS, basis, counted, p_text, percent, points
+from hpbench.analysis.captions import METHODS, basis, by_points, counted, equals, p_text, percent, points
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.statistics import Interval
 from hpbench.analysis.two_studies import Between, Change, Gate
@@ -159,15 +159,10 @@ def statements(between: Between, matched: pd.DataFrame, gate: Gate | None) -> li
     found = [headline(between, gate)]
     for place, change in enumerate(between.changes):
         broken = gate is not None and place in gate.broken
-        if change.verdict in {"better", "worse"} or broken:
-            p = p_text(change.p, enough=True)
-            gain = points(-change.rise.centre, -change.rise.high, -change.rise.low)
-            found.append(
-                f"{between.a.frames.label(change.strategy)} on {change.task} is {change.verdict} in {between.names[1]} "
-                f"by {gain} points of test {between.a.frames.measure(change.task)} (Holm p {p if p.startswith('<') else '= ' + p}, "
-                f"{'paired' if change.paired else 'unpaired'} P(better) = {change.improvement:.2f}, n = {change.counts[1]})"
-                + (" — more than the margin." if broken else ".")
-            )
+        if change.verdict in {"better", "worse"}:
+            found.append(_shown(between, change))
+        if gate is not None and broken:
+            found.append(_risen(between, change, gate, float(gate.p[place])))
     same = matched[matched["same"] & matched["ok"]]
     if len(same):
         apart = (same["val_error_a"] - same["val_error_b"]).abs().to_numpy()
@@ -179,6 +174,40 @@ def statements(between: Between, matched: pd.DataFrame, gate: Gate | None) -> li
             f"{between.names[0]} (median)."
         )
     return [*found, *between.notes]
+
+
+def _shown(between: Between, change: Change) -> str:
+    """Return that one strategy is better or worse in the second study, and by which evidence."""
+    gain = Interval(
+        -change.rise.centre, -change.rise.high, -change.rise.low, change.rise.n, change.rise.method
+    )
+    by = by_points(gain, change.effect)
+    measure = f" of test {between.a.frames.measure(change.task)}" if by else ""
+    return (
+        f"{between.a.frames.label(change.strategy)} on {change.task} is {change.verdict} in {between.names[1]}"
+        f"{by}{measure} (Holm p {equals(p_text(change.p, enough=True))}, {_about(between, change)})."
+    )
+
+
+def _risen(between: Between, change: Change, gate: Gate, p: float) -> str:
+    """Return that the error of one strategy rose by more than the margin."""
+    rise = points(change.rise.centre, change.rise.low, change.rise.high)
+    mean = f" Its mean rose by {rise} points." if math.isfinite(change.rise.centre) else ""
+    return (
+        f"{between.a.frames.label(change.strategy)} on {change.task}: the test error rose by significantly more than "
+        f"{gate.margin:g} from {between.names[0]} to {between.names[1]} (one-sided Holm p "
+        f"{equals(p_text(p, enough=True))}, {_about(between, change)}).{mean}"
+    )
+
+
+def _about(between: Between, change: Change) -> str:
+    """Return the probability, n and the failed runs of a change."""
+    n = f"n = {change.counts[1]}" if change.paired else f"n = {change.counts[0]} and {change.counts[1]}"
+    text = f"{'paired' if change.paired else 'unpaired'} P(better) = {change.improvement:.2f}, {n}"
+    if any(change.failed):
+        failed = (f"{number} in {name}" for number, name in zip(change.failed, between.names, strict=True))
+        text += f", failed runs: {' and '.join(failed)}"
+    return text
 
 
 def two_basis(between: Between) -> list[str]:

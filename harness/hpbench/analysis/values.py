@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from hpbench.analysis.captions import METHODS, basis, p_text
-from hpbench.analysis.comparison import ALPHA, Study, final_values
+from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.curves import TaskCurves
-from hpbench.analysis.statistics import Array, holm, mean_interval, smallest_n, wilcoxon
+from hpbench.analysis.statistics import mean_interval
+from hpbench.analysis.versus import against
 from hpbench.analysis.writers import NAMES, Column, Table, column
 from hpbench.seeding import bootstrap_stream
 
@@ -42,7 +43,10 @@ def value_table(study: Study) -> Table:
     )
     if frames.baseline is not None:
         columns.append(Column(f"p vs {frames.label(frames.baseline)} (Holm)", _p))
-        caption += "p by Wilcoxon's signed-rank test, two-sided, Holm-adjusted within the task. "
+        caption += (
+            "p by Wilcoxon's signed-rank test, two-sided, Holm-adjusted within the task; a failed run counts as worse "
+            "than every result there and is left out of the means. "
+        )
     columns.append(column("n", "n"))
     return Table(
         "values", "Final values", f"{caption}{METHODS} {basis(frames)}", pd.DataFrame(rows), tuple(columns)
@@ -55,7 +59,7 @@ def _rows(study: Study, curves: TaskCurves) -> list[dict[str, Any]]:
     values = final_values(curves)
     minimum = frames.info.tasks.get(curves.task, {}).get("minimum")
     base = None if frames.baseline is None else frames.strategies.index(frames.baseline)
-    adjusted, enough = _against(values, base)
+    p, enough = against(np.where(curves.failed, math.inf, values), base)
     stream = bootstrap_stream(int(frames.info.suite["root_seed"])).child(curves.task)
     found = []
     for place, strategy in enumerate(frames.strategies):
@@ -69,32 +73,12 @@ def _rows(study: Study, curves: TaskCurves) -> list[dict[str, Any]]:
                 "value_high": interval.high,
                 "excess": math.nan if minimum is None else interval.centre - minimum,
                 "rank": study.comparisons[curves.task].cells[place].rank,
-                "p": adjusted[place],
-                "enough": enough[place],
+                "p": float(p[place]),
+                "enough": bool(enough[place]),
                 "n": int(np.isfinite(values[place]).sum()),
             }
         )
     return found
-
-
-def _against(values: Array, base: int | None) -> tuple[Array, list[bool]]:
-    """Return the Holm-adjusted p of every strategy against the baseline, and whether its pairs can show anything.
-
-    Args:
-        values: final values, shape ``(k, n)``.
-        base: the baseline's place; None if there is none.
-    """
-    raw = np.full(len(values), math.nan)
-    pairs = [0] * len(values)
-    for place, row in enumerate(values):
-        if base is None or place == base:
-            continue
-        both = np.isfinite(row) & np.isfinite(values[base])
-        pairs[place] = int(both.sum())
-        if pairs[place]:
-            raw[place] = wilcoxon(row[both], values[base][both])
-    needed = smallest_n(max(int(np.isfinite(raw).sum()), 1), alpha=ALPHA)
-    return holm(raw), [count >= needed for count in pairs]
 
 
 def _short(value: float) -> str:

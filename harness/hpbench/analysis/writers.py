@@ -50,7 +50,23 @@ _LATEX = {
     "`": r"\textasciigrave{}",
     "[": "{[}",
     "]": "{]}",
+    "\N{INFINITY}": r"$\infty$",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{ALMOST EQUAL TO}": r"$\approx$",
+    "\N{SUPERSCRIPT TWO}": "$^2$",
+    "\N{SUPERSCRIPT THREE}": "$^3$",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
 }
+_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+_LATEX |= {
+    unicodedata.lookup(f"GREEK SMALL LETTER {name.replace('lambda', 'lamda')}"): f"$\\{name}$"
+    for name in _GREEK.split()
+}
+_LATEX["\N{MICRO SIGN}"] = r"$\mu$"
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$])")
 _FORMULA = ("=", "+", "-", "@")
 
@@ -132,7 +148,10 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Return ``text`` so that LaTeX sets it as it is; no command in it is carried out."""
+    """Return ``text`` so that LaTeX sets it as it is; no command in it is carried out.
+
+    Signs that stock pdflatex has in mathematics alone, such as infinity, become mathematics.
+    """
     return "".join(_LATEX.get(char, char) for char in clean(text))
 
 

@@ -153,3 +153,13 @@ def test_runs_without_a_success_have_no_cost() -> None:
     assert np.isnan(overtuning(nothing)).all()
     assert np.isnan(relative_overtuning(nothing)).all()
     assert np.isnan(selection_gap(nothing, nothing)).all()
+
+
+def test_targets_between_two_runs_are_reached_and_counted_once() -> None:
+    # medians (5 + 7) / 2, (4 + 8) / 2 and 6 of 359 wrong are one target, which a run with 6 wrong reaches
+    for total in range(200, 400):
+        runs = np.array([[5, 4, 5], [7, 8, 7]]) / total
+        targets = runlength_targets(runs)
+        assert len(targets) == 1
+        assert first_hits(np.array([[6 / total]]), targets).tolist() == [[1.0]]
+        assert math.isinf(first_hits(np.array([[6.001 / total]]), targets)[0, 0])

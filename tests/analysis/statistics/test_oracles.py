@@ -29,10 +29,10 @@ from hpbench.analysis.statistics import (
     repetitions_for_difference,
     stratified_mean,
     t_interval,
+    welch_interval,
     wilcoxon,
     wilcoxon_holm,
 )
-from hpbench.analysis.two_studies import welch_interval
 
 SEEDS = range(5)
 

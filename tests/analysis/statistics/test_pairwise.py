@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,16 +11,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hpbench.analysis.statistics import (
+    attainable,
     bayesian_signed_rank,
     holm,
     pairing_gain,
     probability_of_improvement,
     probability_of_improvement_unpaired,
+    rank_biserial,
     rank_sum,
     repetitions_for_difference,
     repetitions_for_probability,
     sign_flip_test,
     smallest_n,
+    smallest_p,
     wilcoxon,
     win_tie_loss,
 )
@@ -255,8 +259,95 @@ def test_rank_sum_of_many_values_is_near_the_exact_one() -> None:
 def test_rank_sum_needs_values_on_both_sides() -> None:
     with pytest.raises(UsageError, match="got 3 and 0"):
         rank_sum(np.zeros(3), np.zeros(0))
+    with pytest.raises(UsageError, match="needs numbers"):
+        rank_sum(np.zeros(3), np.array([math.nan]))
 
 
 def test_rank_sum_rejects_at_most_five_percent_under_the_null() -> None:
     pairs = rng(12).normal(size=(400, 2, 9))
     assert np.mean([rank_sum(a, b) < 0.05 for a, b in pairs]) <= 0.073
+
+
+def counts(seed: int, n: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """Return wrong examples of two sides, near each other, so that differences tie."""
+    first = rng(seed).integers(5, 25, n)
+    return first.astype(float), (first + rng(seed + 100).integers(-4, 7, n)).astype(float)
+
+
+@pytest.mark.parametrize("n_examples", [359, 360, 10_000])
+@pytest.mark.parametrize("n", [10, 120])
+def test_errors_tie_where_their_counts_tie(n: int, n_examples: int) -> None:
+    for seed in range(30):
+        a, b = counts(seed, n)
+        x, y = a / n_examples, b / n_examples
+        for side in ("two-sided", "greater"):
+            assert wilcoxon(x, y, alternative=side) == wilcoxon(a, b, alternative=side)  # type: ignore[arg-type]
+            # a margin taken off the second side moves every value by rounding
+            margin = 3 / n_examples
+            assert rank_sum(x - margin, y, alternative=side) == rank_sum(a - 3, b, alternative=side)  # type: ignore[arg-type]
+        assert win_tie_loss(x - margin, y) == win_tie_loss(a - 3, b)
+        assert probability_of_improvement(x - margin, y) == probability_of_improvement(a - 3, b)
+        unpaired = probability_of_improvement_unpaired(x - margin, y)
+        assert unpaired == probability_of_improvement_unpaired(a - 3, b)
+
+
+@pytest.mark.parametrize("n_examples", [200, 400, 1000])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_difference_as_large_as_the_rope_is_practically_none(n_examples: int, seed: int) -> None:
+    wrong = rng(seed).integers(10, 60, 10)
+    fewer = wrong - round(0.005 * n_examples)
+    found = bayesian_signed_rank(fewer / n_examples, wrong / n_examples, rope=0.005, rng=rng())
+    assert found.equal == 1.0
+
+
+def test_a_difference_that_never_varies_saves_without_end() -> None:
+    wrong = rng().integers(10, 60, 10)
+    assert pairing_gain(wrong / 359, (wrong + 1) / 359).factor == math.inf
+    assert math.isnan(pairing_gain(np.full(10, 0.1), wrong / 359).correlation)
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0])  # 1 - R^2 has no upper end
+@pytest.mark.parametrize("seed", range(5))
+def test_a_failed_run_is_worse_than_every_result_and_as_bad_as_another(seed: int, scale: float) -> None:
+    a, b = scale * rng(seed).random((2, 9))
+    failed_a, failed_b = np.arange(9) < 3, np.arange(9) > 7
+    x, y = np.where(failed_a, math.inf, a), np.where(failed_b, math.inf, b)
+    # all that failed on one side differ by the same, more than any other pair
+    difference = np.where(failed_a, 100.0 * scale, np.where(failed_b, -100.0 * scale, a - b))
+    assert wilcoxon(x, y) == pytest.approx(brute_wilcoxon(difference), rel=1e-9)
+    assert win_tie_loss(x, y) == (np.sum(difference < 0), 0, np.sum(difference > 0))
+    assert probability_of_improvement(x, y) == np.mean(difference < 0)
+    capped = (np.minimum(side, 100.0 * scale) for side in (x, y))
+    assert rank_sum(x, y) == rank_sum(*capped)
+    found = bayesian_signed_rank(x, y, rope=0.005, rng=rng())
+    assert found == bayesian_signed_rank(difference, np.zeros(9), rope=0.005, rng=rng())
+    assert wilcoxon(np.full(9, math.inf), np.full(9, math.inf)) == 1.0
+
+
+@pytest.mark.parametrize("test", [pairing_gain, lambda a, b: sign_flip_test(a, b, rng=rng())])
+def test_a_failed_run_has_no_place_in_a_mean(test: Callable[[np.ndarray, np.ndarray], object]) -> None:
+    with pytest.raises(UsageError, match="leave out the pairs in which a run failed"):
+        test(np.array([0.1, math.inf]), np.zeros(2))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_the_rank_biserial_correlation_has_the_direction_of_the_test(pairs: list[tuple[int, int]]) -> None:
+    a, b = np.array(pairs, dtype=float).T
+    effect = rank_biserial(a, b)
+    upward, downward = wilcoxon(a, b, alternative="greater"), wilcoxon(b, a, alternative="greater")
+    assert np.sign(effect) == np.sign(round(downward - upward, 9))
+    assert effect == pytest.approx(-rank_biserial(b, a))
+    assert -1 <= effect <= 1
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([10, 6], [True, True]),  # Holm takes the smallest first, and leaves the second its own p = 2/64
+        ([6, 6], [False, False]),
+        ([10, 5, 0], [True, False, False]),
+    ],
+)
+def test_holms_steps_decide_what_can_be_significant(pairs: list[int], expected: list[bool]) -> None:
+    assert attainable(np.array([smallest_p(n) for n in pairs])).tolist() == expected

@@ -29,6 +29,14 @@ def test_ranks_share_ties_and_put_missing_results_last() -> None:
     assert rank_losses(np.array([[0.2, math.nan, 0.1, 0.2]])) == pytest.approx(np.array([[2.5, 4, 1, 2.5]]))
 
 
+def test_means_of_the_same_counts_tie_in_whatever_order_they_are_summed() -> None:
+    wrong = rng().integers(5, 30, (40, 10))
+    losses = np.array([[np.mean(rng(k).permutation(row) / 359) for k in range(4)] for row in wrong])
+    assert np.any(losses != losses[:, :1])
+    assert np.all(rank_losses(losses) == 2.5)
+    assert np.all(rank_losses(losses * [[1, 1, 1, 1 + 1e-6]]) == [2, 2, 2, 4])
+
+
 def test_mean_ranks_over_time_weigh_tasks_alike() -> None:
     losses = np.zeros((2, 3, 2, 4))
     losses[0, :, 1] = 1.0

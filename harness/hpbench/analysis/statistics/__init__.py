@@ -28,20 +28,21 @@ from hpbench.analysis.statistics.intervals import (
     paired_bootstrap,
     quantile_worst,
     t_interval,
+    welch_interval,
 )
 from hpbench.analysis.statistics.pairwise import (
     Pairing,
-    Posterior,
-    bayesian_signed_rank,
     holm,
     pairing_gain,
     probability_of_improvement,
     probability_of_improvement_unpaired,
+    rank_biserial,
     rank_sum,
     sign_flip_test,
     wilcoxon,
     win_tie_loss,
 )
+from hpbench.analysis.statistics.posterior import Posterior, bayesian_signed_rank
 from hpbench.analysis.statistics.profiles import (
     StratifiedMean,
     iqm,
@@ -60,10 +61,13 @@ from hpbench.analysis.statistics.ranks import (
     wilcoxon_holm,
 )
 from hpbench.analysis.statistics.sizes import (
+    attainable,
     repetitions_for_difference,
     repetitions_for_probability,
     smallest_n,
+    smallest_p,
 )
+from hpbench.analysis.statistics.ties import same_best
 
 __all__ = [
     "Array",
@@ -73,6 +77,7 @@ __all__ = [
     "Posterior",
     "StratifiedMean",
     "area_under_curve",
+    "attainable",
     "bayesian_signed_rank",
     "best_of_n",
     "cliques",
@@ -97,18 +102,22 @@ __all__ = [
     "probability_of_improvement",
     "probability_of_improvement_unpaired",
     "quantile_worst",
+    "rank_biserial",
     "rank_losses",
     "rank_sum",
     "relative_overtuning",
     "repetitions_for_difference",
     "repetitions_for_probability",
     "runlength_targets",
+    "same_best",
     "selection_gap",
     "sign_flip_test",
     "smallest_n",
+    "smallest_p",
     "speed_up",
     "stratified_mean",
     "t_interval",
+    "welch_interval",
     "wilcoxon",
     "wilcoxon_holm",
     "win_tie_loss",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from hpbench.analysis.statistics.intervals import Array, quantile_worst
+from hpbench.analysis.statistics.ties import noise_of, tie_levels
 from hpbench.errors import UsageError
 
 __all__ = [
@@ -101,13 +102,13 @@ def first_hits(incumbent: Array, targets: Array) -> Array:
 
     Args:
         incumbent: losses after each trial, shape ``(n_runs, T)``; NaN reaches nothing.
-        targets: losses, shape ``(n_targets,)``; reached means ``<=``.
+        targets: losses, shape ``(n_targets,)``; reached means ``<=``, rounding aside.
 
     Returns:
         shape ``(n_runs, n_targets)``, 1 the first trial.
     """
     losses = np.where(np.isnan(incumbent), math.inf, incumbent)
-    reached = losses[:, None, :] <= targets[None, :, None]
+    reached = losses[:, None, :] <= targets[None, :, None] + noise_of(incumbent, targets)
     first = np.argmax(reached, axis=-1) + 1.0
     return np.where(reached.any(axis=-1), first, math.inf)
 
@@ -138,7 +139,8 @@ def runlength_targets(random_incumbent: Array) -> Array:
         random_incumbent: shape ``(n_repetitions, T)``.
 
     Returns:
-        strictly falling losses, shape ``(n_targets,)``; lengths with no finite median are left out.
+        falling losses, no two alike up to rounding, shape ``(n_targets,)``; lengths with no finite
+        median are left out.
 
     References:
         Hansen et al. (2022), Anytime performance assessment in blackbox optimization benchmarking.
@@ -146,7 +148,9 @@ def runlength_targets(random_incumbent: Array) -> Array:
     budget = random_incumbent.shape[-1]
     lengths = sorted({*(2**power for power in range(budget.bit_length())), budget})
     medians = quantile_worst(random_incumbent, 0.5)[np.array(lengths) - 1]
-    targets: Array = np.unique(medians[np.isfinite(medians)])[::-1]
+    known = medians[np.isfinite(medians)]
+    _, places = np.unique(tie_levels(known, noise_of(known)), return_index=True)
+    targets: Array = known[places][::-1]
     return targets
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "paired_bootstrap",
     "quantile_worst",
     "t_interval",
+    "welch_interval",
 ]
 
 Array = NDArray[np.float64]
@@ -142,6 +143,29 @@ def mean_interval(values: Array, *, rng: Generator, n_resamples: int = N_RESAMPL
     if n < MIN_BOOTSTRAP:
         return t_interval(finite)
     return paired_bootstrap(finite, np.zeros(n), rng=rng, n_resamples=n_resamples)
+
+
+def welch_interval(a: Array, b: Array) -> Interval:
+    """Return the mean of ``b`` less that of ``a`` with Welch's interval; none below 5 repetitions.
+
+    References:
+        Welch (1947), The generalization of "Student's" problem when several different population
+        variances are involved.
+    """
+    if not (len(a) and len(b)):
+        return Interval(math.nan, math.nan, math.nan, 0, "none")
+    centre, n = float(np.mean(b) - np.mean(a)), min(len(a), len(b))
+    if n < MIN_INTERVAL:
+        return Interval(centre, math.nan, math.nan, n, "none")
+    parts = [float(np.var(side, ddof=1)) / len(side) for side in (a, b)]
+    spread = math.sqrt(sum(parts))
+    if spread == 0.0:
+        return Interval(centre, centre, centre, n, "t")
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(side) - 1) for part, side in zip(parts, (a, b), strict=True)
+    )
+    half = float(stats.t.ppf(0.975, freedom)) * spread
+    return Interval(centre, centre - half, centre + half, n, "t")
 
 
 def quantile_worst(values: Array, q: float) -> Array:

@@ -8,20 +8,22 @@ from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy import stats
 
 from hpbench.analysis.statistics.intervals import Array
+from hpbench.analysis.statistics.ties import noise_of, tie_levels
 from hpbench.errors import UsageError
 
 __all__ = [
     "Alternative",
     "Pairing",
-    "Posterior",
-    "bayesian_signed_rank",
     "holm",
+    "paired_difference",
     "pairing_gain",
     "probability_of_improvement",
     "probability_of_improvement_unpaired",
+    "rank_biserial",
     "rank_sum",
     "sign_flip_test",
     "wilcoxon",
@@ -38,12 +40,14 @@ _EXACT_FLIPS = 20
 def wilcoxon(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> float:
     """Return the p-value of Wilcoxon's signed-rank test on ``a - b``.
 
-    Ties share their mean rank and zeros are ranked, then left out (Pratt). Up to 100 pairs the
-    p-value is exact given the ranks: the 2^n sign patterns are counted by dynamic programming.
-    Beyond that the normal approximation with tie correction is used.
+    Ties share their mean rank and zeros are ranked, then left out (Pratt); differences that rounding
+    alone tells apart are ties, and such a difference from zero is zero. Up to 100 pairs the p-value
+    is exact given the ranks: the 2^n sign patterns are counted by dynamic programming. Beyond that
+    the normal approximation with tie correction is used.
 
     Args:
-        a: one number per pair, shape ``(n,)``, finite.
+        a: one loss per pair, shape ``(n,)``; infinite for a failed run. A pair in which one run failed
+            has the largest difference there is, a pair in which both did none.
         b: the same of the other strategy, in the same order.
         alternative: ``"greater"`` asks whether ``a`` is the greater one.
 
@@ -51,40 +55,57 @@ def wilcoxon(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> f
         p in (0, 1]; 1 if no pair differs.
 
     Raises:
-        UsageError: the shapes differ or a value is not finite.
+        UsageError: the shapes differ or a value is NaN.
 
     References:
         Wilcoxon (1945); Pratt (1959), Remarks on zeros and ties in the Wilcoxon signed rank procedures.
     """
-    difference = _paired(a, b)
-    nonzero = difference != 0.0
-    if not np.any(nonzero):
+    levels = _signed_levels(a, b)
+    if not np.any(levels):
         return 1.0
-    if len(difference) > _EXACT_WILCOXON:
-        found = stats.wilcoxon(difference, zero_method="pratt", method="asymptotic", alternative=alternative)
+    if len(levels) > _EXACT_WILCOXON:
+        found = stats.wilcoxon(levels, zero_method="pratt", method="asymptotic", alternative=alternative)
         return float(found.pvalue)
-    doubled = np.rint(2 * stats.rankdata(np.abs(difference))).astype(np.int64)[nonzero]
+    doubled = np.rint(2 * stats.rankdata(np.abs(levels))).astype(np.int64)[levels != 0]
     counts = np.zeros(int(doubled.sum()) + 1)
     counts[0] = 1.0
     for rank in doubled:
         counts[rank:] = (counts[rank:] + counts[: len(counts) - rank]) / 2
         counts[:rank] /= 2
-    positive = int(doubled[difference[nonzero] > 0].sum())
+    positive = int(doubled[levels[levels != 0] > 0].sum())
     if alternative == "greater":
         return min(1.0, float(counts[positive:].sum()))
     tail = min(positive, len(counts) - 1 - positive)
     return min(1.0, 2 * float(counts[: tail + 1].sum()))
 
 
+def rank_biserial(a: Array, b: Array) -> float:
+    """Return the matched-pairs rank-biserial correlation of ``a - b``, the effect that Wilcoxon's test is of.
+
+    ``(W+ - W-) / (W+ + W-)`` of the ranks that :func:`wilcoxon` takes: 1 if ``a`` is greater in every
+    pair, 0 if no pair differs. Its sign is the direction of the test; that of the mean may be the other.
+
+    Args:
+        a: one loss per pair, shape ``(n,)``; infinite for a failed run.
+        b: the same of the other strategy, in the same order.
+
+    References:
+        Kerby (2014), The simple difference formula.
+    """
+    levels = _signed_levels(a, b)
+    ranks = np.sign(levels) * stats.rankdata(np.abs(levels))
+    return float(ranks.sum() / np.abs(ranks).sum()) if np.any(levels) else 0.0
+
+
 def rank_sum(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> float:
     """Return the p-value of Wilcoxon's rank-sum test (Mann and Whitney's U) of two unpaired samples.
 
-    Ties share their mean rank. Up to 100 values in all the p-value is exact given the ranks: the
-    choices of ``n_a`` ranks are counted by dynamic programming. Beyond that the normal approximation
-    with tie correction is used.
+    Ties share their mean rank; values that rounding alone tells apart are ties. Up to 100 values in
+    all the p-value is exact given the ranks: the choices of ``n_a`` ranks are counted by dynamic
+    programming. Beyond that the normal approximation with tie correction is used.
 
     Args:
-        a: one number per repetition, shape ``(n_a,)``, finite.
+        a: one loss per repetition, shape ``(n_a,)``; infinite for a failed run.
         b: the same of the other side, shape ``(n_b,)``.
         alternative: ``"greater"`` asks whether ``a`` is the greater one.
 
@@ -92,19 +113,22 @@ def rank_sum(a: Array, b: Array, *, alternative: Alternative = "two-sided") -> f
         p in (0, 1]; two-sided it is twice the smaller tail.
 
     Raises:
-        UsageError: a sample is empty or a value is not finite.
+        UsageError: a sample is empty or a value is NaN.
 
     References:
         Wilcoxon (1945); Mann & Whitney (1947), On a test of whether one of two random variables is
         stochastically larger than the other.
     """
-    if not (len(a) and len(b) and np.all(np.isfinite(a)) and np.all(np.isfinite(b))):
-        message = f"a rank-sum test needs finite values on both sides, got {len(a)} and {len(b)}."
+    if not (len(a) and len(b)) or np.isnan(a).any() or np.isnan(b).any():
+        message = f"a rank-sum test needs numbers on both sides, got {len(a)} and {len(b)}."
         raise UsageError(message)
-    if len(a) + len(b) > _EXACT_WILCOXON:
-        found = stats.mannwhitneyu(a, b, method="asymptotic", alternative=alternative)
+    levels = tie_levels(np.concatenate([a, b]), noise_of(a, b))
+    if len(levels) > _EXACT_WILCOXON:
+        found = stats.mannwhitneyu(
+            levels[: len(a)], levels[len(a) :], method="asymptotic", alternative=alternative
+        )
         return min(1.0, float(found.pvalue))
-    doubled = np.rint(2 * stats.rankdata(np.concatenate([a, b]))).astype(np.int64)
+    doubled = np.rint(2 * stats.rankdata(levels)).astype(np.int64)
     ways = np.zeros((len(a) + 1, int(doubled.sum()) + 1))
     ways[0, 0] = 1.0
     for rank in doubled:
@@ -132,7 +156,7 @@ def sign_flip_test(a: Array, b: Array, *, rng: Generator, n_resamples: int = 100
     References:
         Fisher (1935), The Design of Experiments, ch. 3; Phipson & Smyth (2010) for the +1.
     """
-    difference = _paired(a, b)
+    difference = _finite_difference(a, b)
     observed = abs(float(difference.sum()))
     slack = 1e-12 * max(float(np.abs(difference).sum()), 1e-300)
     if len(difference) <= _EXACT_FLIPS:
@@ -174,10 +198,10 @@ def probability_of_improvement(a: Array, b: Array) -> float:
     """Return the share of pairs in which the loss ``a`` is lower than ``b``, ties counted half.
 
     Args:
-        a: losses of one strategy, shape ``(n,)``.
+        a: losses of one strategy, shape ``(n,)``; infinite for a failed run.
         b: losses of the other in the same repetitions.
     """
-    difference = _paired(a, b)
+    difference = paired_difference(a, b)
     return float(np.mean(difference < 0) + 0.5 * np.mean(difference == 0))
 
 
@@ -185,61 +209,21 @@ def probability_of_improvement_unpaired(a: Array, b: Array) -> float:
     """Return P(A < B) + P(A = B) / 2 over all pairs of repetitions, matched or not.
 
     Args:
-        a: losses of one strategy, shape ``(n_a,)``.
+        a: losses of one strategy, shape ``(n_a,)``; infinite for a failed run.
         b: losses of the other, shape ``(n_b,)``.
 
     References:
         Mann & Whitney (1947); Agarwal et al. (2021), Deep RL at the edge of the statistical precipice.
     """
-    difference = a[:, None] - b[None, :]
+    levels = tie_levels(np.concatenate([a, b]), noise_of(a, b))
+    difference = levels[: len(a), None] - levels[None, len(a) :]
     return float(np.mean(difference < 0) + 0.5 * np.mean(difference == 0))
 
 
 def win_tie_loss(a: Array, b: Array) -> tuple[int, int, int]:
     """Return in how many pairs the loss ``a`` is lower than, equal to and higher than ``b``."""
-    difference = _paired(a, b)
+    difference = paired_difference(a, b)
     return int(np.sum(difference < 0)), int(np.sum(difference == 0)), int(np.sum(difference > 0))
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """Probabilities that the first strategy is better, practically equal, and worse; they sum to 1."""
-
-    better: float
-    equal: float
-    worse: float
-
-
-def bayesian_signed_rank(
-    a: Array, b: Array, *, rope: float, rng: Generator, prior: float = 0.5, n_samples: int = 20_000
-) -> Posterior:
-    """Return the Bayesian signed-rank test's answer to "better, practically equal, or worse?".
-
-    Weights ``w ~ Dirichlet(prior, 1, ..., 1)`` are drawn over a pseudo-difference of 0 and the
-    observed ``z = b - a``; the three regions get ``sum_ij w_i w_j [z_i + z_j in region]``, and each
-    draw votes for its largest region (a draw between equals votes in parts).
-
-    Args:
-        a: losses of the first strategy, shape ``(n,)``.
-        b: losses of the second, in the same order.
-        rope: half width of the region of practical equivalence, in the unit of the losses. Choose it
-            before looking at the data.
-        rng: source of the Dirichlet weights.
-        prior: strength of the pseudo-observation at 0.
-        n_samples: draws.
-
-    References:
-        Benavoli et al. (2017), Time for a change: a tutorial for comparing multiple classifiers
-        through Bayesian analysis, JMLR 18(77).
-    """
-    z = np.concatenate([[0.0], -_paired(a, b)])
-    sums = z[:, None] + z[None, :]
-    regions = [sums > 2 * rope, np.abs(sums) <= 2 * rope, sums < -2 * rope]
-    weights = rng.dirichlet([prior, *np.ones(len(z) - 1)], size=n_samples)
-    masses = np.stack([np.sum((weights @ region.astype(float)) * weights, axis=1) for region in regions], 1)
-    winners = masses >= masses.max(axis=1, keepdims=True) - 1e-12
-    better, equal, worse = np.mean(winners / winners.sum(axis=1, keepdims=True), axis=0)
-    return Posterior(float(better), float(equal), float(worse))
 
 
 @dataclass(frozen=True)
@@ -265,24 +249,50 @@ def pairing_gain(a: Array, b: Array) -> Pairing:
         a: losses of one strategy, shape ``(n,)``, ``n >= 2``.
         b: losses of the other in the same repetitions.
     """
-    difference = _paired(a, b)
-    apart = float(np.var(a, ddof=1) + np.var(b, ddof=1))
-    together = float(np.var(difference, ddof=1))
-    spread = float(np.std(a, ddof=1) * np.std(b, ddof=1))
+    smallest = noise_of(a, b) ** 2
+    var_a, var_b, together = (float(np.var(x, ddof=1)) for x in (a, b, _finite_difference(a, b)))
     covariance = float(np.sum((a - a.mean()) * (b - b.mean()))) / (len(a) - 1)
-    correlation = min(1.0, max(-1.0, covariance / spread)) if spread > 0 else math.nan
-    if together > 0:
-        return Pairing(correlation, apart / together)
-    return Pairing(correlation, math.inf if apart > 0 else math.nan)
+    vary = min(var_a, var_b) > smallest
+    spread = float(np.std(a, ddof=1) * np.std(b, ddof=1))
+    correlation = min(1.0, max(-1.0, covariance / spread)) if vary else math.nan
+    if together > smallest:
+        return Pairing(correlation, (var_a + var_b) / together)
+    return Pairing(correlation, math.inf if max(var_a, var_b) > smallest else math.nan)
 
 
-def _paired(a: Array, b: Array) -> Array:
-    """Return ``a - b``, checked."""
+def paired_difference(a: Array, b: Array) -> Array:
+    """Return ``a - b``, 0 where the two differ by rounding alone or are both infinite.
+
+    Args:
+        a: one loss per pair, shape ``(n,)``; infinite for a failed run, which is worse than every result.
+        b: the same of the other strategy, in the same order.
+
+    Raises:
+        UsageError: the shapes differ, there is no pair, or a value is NaN.
+    """
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         message = f"a paired comparison needs two rows of one length, got shapes {a.shape} and {b.shape}."
         raise UsageError(message)
-    difference = np.asarray(a - b, dtype=np.float64)
-    if not np.all(np.isfinite(difference)):
-        message = "a paired comparison needs finite values; leave out the pairs in which a run failed."
+    if np.isnan(a).any() or np.isnan(b).any():
+        message = "a paired comparison needs numbers; leave out the pairs in which a run has not ended."
+        raise UsageError(message)
+    difference = np.subtract(a, b, out=np.zeros(len(a)), where=a != b)
+    return np.where(np.abs(difference) <= noise_of(a, b), 0.0, difference)
+
+
+def _finite_difference(a: Array, b: Array) -> Array:
+    """Return ``a - b`` of values that have a mean."""
+    difference = paired_difference(a, b)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        message = (
+            "a paired comparison of means needs finite values; leave out the pairs in which a run failed."
+        )
         raise UsageError(message)
     return difference
+
+
+def _signed_levels(a: Array, b: Array) -> NDArray[np.int64]:
+    """Return whole numbers that have the order, the ties and the signs of ``a - b``."""
+    difference = paired_difference(a, b)
+    levels = 1 + tie_levels(np.abs(difference), noise_of(a, b))
+    return np.where(difference < 0, -levels, np.where(difference > 0, levels, 0))

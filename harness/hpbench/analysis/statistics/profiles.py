@@ -18,6 +18,7 @@ from hpbench.analysis.statistics.intervals import (
     Method,
     bootstrap_indices,
 )
+from hpbench.analysis.statistics.ties import noise_of
 
 __all__ = ["StratifiedMean", "iqm", "optimality_gap", "performance_profile", "stratified_mean"]
 
@@ -47,7 +48,7 @@ def optimality_gap(scores: Array, *, gamma: float = 1.0) -> float:
 
 
 def performance_profile(scores: Array, thresholds: Array) -> Array:
-    """Return the share of runs whose score lies above each threshold.
+    """Return the share of runs whose score lies above each threshold, by more than rounding.
 
     Args:
         scores: normalised, higher is better, any shape; a NaN run is above no threshold.
@@ -57,7 +58,7 @@ def performance_profile(scores: Array, thresholds: Array) -> Array:
         Dolan & Moré (2002); Agarwal et al. (2021), score distributions.
     """
     ordered = np.sort(np.where(np.isnan(scores), -math.inf, scores), axis=None)
-    return 1.0 - np.searchsorted(ordered, thresholds, side="right") / ordered.size
+    return 1.0 - np.searchsorted(ordered, thresholds + noise_of(scores), side="right") / ordered.size
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from scipy import stats
 
 from hpbench.analysis.statistics.intervals import N_RESAMPLES, Array
 from hpbench.analysis.statistics.pairwise import holm, wilcoxon
+from hpbench.analysis.statistics.ties import RELATIVE_NOISE, tie_levels
 from hpbench.errors import UsageError
 
 __all__ = [
@@ -29,11 +30,15 @@ __all__ = [
 def rank_losses(losses: Array) -> Array:
     """Return ranks along the last axis, 1 the lowest loss, ties averaged, NaN ranked last.
 
+    Losses of a block that rounding alone tells apart are ties.
+
     Args:
         losses: shape ``(..., k)``; NaN is a strategy without a result and counts as worst, so no
             block is dropped because one strategy failed in it.
     """
-    ranks: Array = stats.rankdata(np.where(np.isnan(losses), math.inf, losses), axis=-1)
+    scale = np.abs(np.where(np.isfinite(losses), losses, 0.0)).max(axis=-1, keepdims=True, initial=0.0)
+    levels = tie_levels(np.where(np.isnan(losses), math.inf, losses), RELATIVE_NOISE * scale)
+    ranks: Array = stats.rankdata(levels, axis=-1)
     return ranks
 
 

@@ -4,11 +4,39 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
+from hpbench.analysis.statistics.intervals import Array
+from hpbench.analysis.statistics.pairwise import holm
 from hpbench.errors import UsageError
 
-__all__ = ["repetitions_for_difference", "repetitions_for_probability", "smallest_n"]
+__all__ = [
+    "attainable",
+    "repetitions_for_difference",
+    "repetitions_for_probability",
+    "smallest_n",
+    "smallest_p",
+]
+
+
+def smallest_p(n: int) -> float:
+    """Return the smallest two-sided p-value of ``n`` pairs, ``2^(1 - n)``; NaN without a pair."""
+    return 2.0 ** (1 - n) if n else math.nan
+
+
+def attainable(smallest: Array, *, alpha: float = 0.05) -> NDArray[np.bool_]:
+    """Return which comparisons can reach ``p < alpha`` after Holm at all.
+
+    Holm's step-down takes a comparison after those with smaller p-values, so the best case is that all
+    have their smallest.
+
+    Args:
+        smallest: the smallest p-value of each comparison, shape ``(m,)``; NaN for one that cannot be made.
+        alpha: the level.
+    """
+    return np.asarray(holm(smallest) < alpha, dtype=np.bool_)
 
 
 def smallest_n(n_comparisons: int, *, alpha: float = 0.05) -> int:

@@ -112,17 +112,21 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def panels(count: int, *, height: float = 1.9, extra: float = 0.0) -> tuple[Figure, list[Axes]]:
+def panels(
+    count: int, *, height: float = 1.9, extra: float = 0.0, width: float | None = None
+) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``count`` panels, at most three in a row, on the width of a page.
 
     Args:
         count: panels.
         height: of one panel, in inches.
         extra: for the legend, in inches.
+        width: of the figure, in inches; one panel is narrower than a page unless this is given.
     """
     columns = min(count, 3)
     rows = -(-count // columns)
-    width = DOUBLE if columns > 1 else SINGLE * 1.4
+    if width is None:
+        width = DOUBLE if columns > 1 else SINGLE * 1.4
     figure = Figure(figsize=(width, rows * height + extra), layout="constrained")
     FigureCanvasAgg(figure)
     axes = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]

@@ -10,7 +10,9 @@ from hpbench.trial import Status
 
 __all__ = [
     "METHODS",
+    "about_accuracy",
     "about_measure",
+    "about_values",
     "basis",
     "counted",
     "goal",
@@ -47,6 +49,20 @@ def about_measure(frames: Frames) -> str:
         "Tasks that predict a number: R² in per cent, 100 (1 - squared error / variance of the part's targets), "
         "which is 0 for predicting the mean and below 0 for worse. "
     )
+
+
+def about_accuracy(frames: Frames) -> str:
+    """Return which tasks a figure of accuracy lacks, ending in a space; nothing where it lacks none."""
+    names = ", ".join(frames.value_tasks)
+    return f"Left out, for they have values and no accuracy: {names}. " if names else ""
+
+
+def about_values(frames: Frames) -> str:
+    """Return where values stand for errors, ending in a space; nothing where no task has a value alone."""
+    names = ", ".join(frames.value_tasks)
+    if not names:
+        return ""
+    return f"There are no test data in {names}: the value that is minimised stands for both errors. "
 
 
 def basis(frames: Frames) -> str:

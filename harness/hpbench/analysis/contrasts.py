@@ -18,7 +18,7 @@ from hpbench.analysis.across import (
     regret_scale,
 )
 from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
-from hpbench.analysis.captions import METHODS, basis, counted, p_text
+from hpbench.analysis.captions import METHODS, about_accuracy, about_values, basis, counted, p_text
 from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.evidence import ROPE
 from hpbench.analysis.frames import Frames
@@ -40,7 +40,7 @@ _LETTERS = 17.0
 
 def contrast_figures(study: Study) -> Iterator[Drawn]:
     """Yield the figures of differences that the study allows."""
-    if study.frames.baseline is not None:
+    if study.frames.baseline is not None and study.frames.counted_tasks:
         yield forest_figure(study)
     found = across_tasks(study)
     if found.possible:
@@ -51,13 +51,14 @@ def contrast_figures(study: Study) -> Iterator[Drawn]:
 
 
 def forest_figure(study: Study) -> Drawn:
-    """Return F9: paired differences of final test accuracy to the baseline, a panel a task."""
+    """Return F9: paired differences of final test accuracy to the baseline, a panel a task that has one."""
     frames = study.frames
+    tasks = frames.counted_tasks
     assert frames.baseline is not None  # noqa: S101 -- the caller saw to it
     rivals = [name for name in frames.strategies if name != frames.baseline]
-    figure, axes = panels(len(frames.tasks), height=0.95 + 0.25 * len(rivals), extra=0.25)
+    figure, axes = panels(len(tasks), height=0.95 + 0.25 * len(rivals), extra=0.25)
     styles = looks(frames.strategies)
-    for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
+    for place, (panel, task) in enumerate(zip(axes, tasks, strict=True)):
         cells = {cell.strategy: cell for cell in study.comparisons[task].cells}
         panel.axvspan(-_POINTS, _POINTS, color="#BBBBBB", alpha=0.35, linewidth=0, zorder=0)
         panel.axvline(0.0, color="#555555", linewidth=0.7, zorder=1)
@@ -88,8 +89,9 @@ def forest_figure(study: Study) -> Drawn:
         ],
     )
     caption = (
-        f"Paired difference of final test {frames.measure()} to {base}, mean over the repetitions that both have; right of zero "
-        f"the strategy is better. {METHODS} Grey: differences of at most {_POINTS:g} points, practically none. {basis(frames)}"
+        f"Paired difference of final test {frames.measure(*tasks)} to {base}, mean over the repetitions that both have; right of zero "
+        f"the strategy is better. {METHODS} Grey: differences of at most {_POINTS:g} points, practically none. "
+        f"{about_accuracy(frames)}{basis(frames)}"
     )
     return Drawn("difference", "Paired differences to the baseline", caption, figure)
 
@@ -121,7 +123,7 @@ def heat_figure(study: Study) -> Drawn:
     caption = (
         "Mean final normalised regret by test error: 0 the lowest test error of any incumbent of the study on the task, "
         "1 the baseline's median after its first trial; lower is better. A failed run counts as 1, or as the worst of "
-        f"its task; a dash: no run has ended, or nothing differs. {basis(frames)}"
+        f"its task; a dash: no run has ended, or nothing differs. {about_values(frames)}{basis(frames)}"
     )
     return Drawn("regret-by-task", "Normalised regret by task and strategy", caption, figure)
 
@@ -184,6 +186,7 @@ def critical_figure(study: Study, found: Across, critical: CriticalDifference) -
             if critical.passed
             else "So no strategy is shown to rank differently from another, and no bar is drawn. "
         )
+        + about_values(frames)
         + basis(frames)
     )
     return Drawn("critical-difference", "Ranks over tasks and critical differences", caption, figure)

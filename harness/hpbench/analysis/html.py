@@ -52,7 +52,7 @@ class Picture:
         svg: its element, from our own drawing; empty until it is printed.
         panels: what its panels can be asked for, see :class:`hpbench.analysis.inline.Inline`.
         task: the task whose view it is; empty for a figure of all tasks.
-        view: of a task's figure, ``x``, ``part`` and ``scale``.
+        view: of a task's figure, ``x``, ``part`` and ``scale``; ``x`` alone where it shows a value.
     """
 
     name: str

@@ -21,7 +21,7 @@ from hpbench.analysis.across import (
     regret_progress,
 )
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, panels
-from hpbench.analysis.captions import basis, counted
+from hpbench.analysis.captions import about_values, basis, counted
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
@@ -77,7 +77,7 @@ def regret_figure(study: Study, found: Across) -> Drawn:
         "Mean normalised regret of the incumbent: 0 the lowest error of any incumbent of the study, 1 the baseline's "
         "median after its first trial; a run without a result (yet) has the worst regret of its task. Mean over "
         f"repetitions, then over {counted(tasks, 'task')}; {_BAND} Validation flatters: it is what was chosen by. "
-        f"Values below {_FLOOR:g} are drawn there. {_left(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        f"Values below {_FLOOR:g} are drawn there. {_left(frames, found)}{about_values(frames)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     legend_below(figure, _entries(frames, found))
     return Drawn("regret", "Normalised regret over all tasks", caption, figure, tuple(readouts))
@@ -105,7 +105,7 @@ def rank_figure(study: Study, found: Across) -> Drawn:
     caption = (
         "Mean rank by the incumbent's error, 1 is best: ranked within each task and repetition, ties averaged, a "
         f"run without a result (yet) last; mean over repetitions, then over {counted(len(found.tasks), 'task')}; {_BAND} "
-        f"In the legend: final mean rank by test error. {_left(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        f"In the legend: final mean rank by test error. {_left(frames, found)}{about_values(frames)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     legend_below(figure, _entries(frames, found, finals))
     return Drawn("rank", "Mean rank over all tasks", caption, figure, tuple(readouts))
@@ -166,7 +166,7 @@ def profile_figure(study: Study, found: Across) -> Drawn:
     caption = (
         "Performance profile: the share of runs whose final test score, 1 less the normalised regret, lies above τ; "
         "1 is the best incumbent of the study, 0 the baseline's median after its first trial. Mean over "
-        f"{counted(progress.n_tasks, 'task')}; {_BAND} {_left(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        f"{counted(progress.n_tasks, 'task')}; {_BAND} {_left(frames, found)}{about_values(frames)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     return Drawn(
         "profile", "Performance profile", caption, figure, (Readout("τ", "", ("profile", "test"), lines),)

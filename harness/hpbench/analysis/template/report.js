@@ -30,13 +30,14 @@
   const chosen = {};
   const pick = () => {
     for (const view of views)
-      view.classList.toggle("off", Object.entries(chosen).some(([key, value]) => view.dataset[key] !== value));
+      view.classList.toggle("off", Object.entries(chosen).some(([key, value]) => (view.dataset[key] || value) !== value));
   };
   const controls = document.getElementById("controls");
   if (controls && views.length) {
     const choices = make("div", "", { class: "choices" });
     for (const [key, title] of [["x", "against"], ["part", "on"], ["scale", "as"]]) {
-      const values = [...new Set(views.map((view) => view.dataset[key]))];
+      const values = [...new Set(views.map((view) => view.dataset[key]).filter(Boolean))];
+      if (!values.length) continue;
       chosen[key] = values[0];
       const group = make("fieldset");
       group.append(make("legend", title));

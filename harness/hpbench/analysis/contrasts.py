@@ -56,7 +56,7 @@ def forest_figure(study: Study) -> Drawn:
     tasks = frames.counted_tasks
     assert frames.baseline is not None  # noqa: S101 -- the caller saw to it
     rivals = [name for name in frames.strategies if name != frames.baseline]
-    figure, axes = panels(len(tasks), height=0.95 + 0.25 * len(rivals), extra=0.25)
+    figure, axes = panels(len(tasks), height=0.95 + 0.25 * len(rivals))
     styles = looks(frames.strategies)
     for place, (panel, task) in enumerate(zip(axes, tasks, strict=True)):
         cells = {cell.strategy: cell for cell in study.comparisons[task].cells}

@@ -14,7 +14,7 @@ from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
 from hpbench.analysis.style import GREY, crowd_text, looks
 
-__all__ = ["Axis", "Bands", "about_curves", "legend_entries", "legend_height"]
+__all__ = ["Axis", "Bands", "about_curves", "legend_entries"]
 
 Axis = Literal["trials", "trainings", "epochs", "seconds"]
 
@@ -42,11 +42,6 @@ def legend_entries(frames: Frames, bands: Bands, *, twice: bool) -> list[Entry]:
     if twice:
         entries.append((Line2D([], [], color=GREY, linestyle="--"), "random, 2 trials for each"))
     return entries
-
-
-def legend_height(entries: int) -> float:
-    """Return the height of a legend in inches, roughly."""
-    return 0.15 + 0.16 * -(-entries // 3)
 
 
 def about_curves(frames: Frames, bands: Bands, axis: Axis, *, twice: bool) -> list[str]:

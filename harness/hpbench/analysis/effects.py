@@ -62,7 +62,7 @@ def effect_figures(study: Study, found: Mapping[str, TaskImportance]) -> Iterato
 def importance_figure(frames: Frames, found: Mapping[str, TaskImportance]) -> Drawn:
     """Return F15: importance of the hyperparameters and of the leading pairs, a panel a task."""
     tallest = max(len(_bars(item)) for item in found.values())
-    figure, axes = panels(len(found), height=0.85 + 0.21 * tallest, extra=0.25)
+    figure, axes = panels(len(found), height=0.85 + 0.21 * tallest)
     for panel, item in zip(axes, found.values(), strict=True):
         for row, (_, values, colour) in enumerate(_bars(item)):
             low, high = np.quantile(values, [0.25, 0.75])
@@ -227,7 +227,7 @@ def learning_figure(study: Study) -> Drawn:
     """Return F18: validation error after each epoch of the best trial of every run, a panel a task."""
     frames = study.frames
     tasks = frames.counted_tasks
-    figure, axes = panels(len(tasks), extra=0.3 + 0.16 * -(-len(frames.strategies) // 3))
+    figure, axes = panels(len(tasks))
     styles = looks(frames.strategies)
     readouts, seen, runs = [], set(), 0
     for place, (panel, task) in enumerate(zip(axes, tasks, strict=True)):

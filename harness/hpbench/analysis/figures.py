@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
 from hpbench.analysis.captions import about_accuracy, basis, sentence_case
 from hpbench.analysis.comparison import Study
-from hpbench.analysis.curve_keys import Axis, Bands, about_curves, legend_entries, legend_height
+from hpbench.analysis.curve_keys import Axis, Bands, about_curves, legend_entries
 from hpbench.analysis.curves import (
     Band,
     Part,
@@ -92,7 +92,7 @@ def best_figure(
     """
     frames = study.frames
     shown = tuple(frames.counted_tasks if tasks is None else tasks)
-    figure, axes = panels(len(shown), extra=legend_height(len(frames.strategies) + 2))
+    figure, axes = panels(len(shown))
     name = f"best-{_PARTS[part]}-{axis}" + ("-error" if scale == "error" else "")
     twice = False
     for place, (panel, task) in enumerate(zip(axes, shown, strict=True)):

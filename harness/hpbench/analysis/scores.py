@@ -25,7 +25,7 @@ def final_figure(study: Study) -> Drawn:
     """
     frames = study.frames
     k = len(frames.strategies)
-    figure, axes = panels(len(frames.tasks), height=0.9 + 0.27 * k, extra=0.35)
+    figure, axes = panels(len(frames.tasks), height=0.9 + 0.27 * k)
     styles = looks(frames.strategies)
     for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
         counted = frames.counted(task)

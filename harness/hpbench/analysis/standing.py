@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -59,7 +58,7 @@ def standing_figures(study: Study) -> Iterator[Drawn]:
 def regret_figure(study: Study, found: Across) -> Drawn:
     """Return F4: mean normalised regret against the share of the budget, on validation and on test."""
     frames = study.frames
-    figure, axes = _two_panels(len(found.strategies))
+    figure, axes = panels(2, height=2.3)
     tasks = 0
     readouts: list[Readout] = []
     for panel, (part, word) in zip(axes, _PARTS, strict=True):
@@ -89,7 +88,7 @@ _BAND = "bands: 95 % stratified bootstrap, repetitions resampled in pairs within
 def rank_figure(study: Study, found: Across) -> Drawn:
     """Return F5: mean rank against the share of the budget, 1 on top."""
     frames = study.frames
-    figure, axes = _two_panels(len(found.strategies))
+    figure, axes = panels(2, height=2.3)
     finals: dict[str, float] = {}
     readouts: list[Readout] = []
     for panel, (part, word) in zip(axes, _PARTS, strict=True):
@@ -115,7 +114,7 @@ def race_figure(study: Study) -> Drawn:
     """Return F6: the share of run-length-based targets reached against trials, logarithmic."""
     frames = study.frames
     race = race_of(study)
-    figure, (panel,) = panels(1, height=2.4, extra=0.2 + 0.16 * len(frames.strategies) / 2)
+    figure, (panel,) = panels(1, height=2.4)
     styles = looks(frames.strategies)
     unknown = np.full(len(race.trials), math.nan)
     lines = {name: Line(race.trials, share, unknown, unknown) for name, share in race.reached.items()}
@@ -151,7 +150,7 @@ def race_figure(study: Study) -> Drawn:
 def profile_figure(study: Study, found: Across) -> Drawn:
     """Return F10: the share of runs whose final test score lies above each threshold."""
     frames = study.frames
-    figure, (panel,) = panels(1, height=2.4, extra=0.2 + 0.16 * len(found.strategies) / 2)
+    figure, (panel,) = panels(1, height=2.4)
     thresholds = np.arange(0, 101) / 100
     scored = [1.0 - values[:, :, -1] for values in found.regrets["test"] if np.isfinite(values).all()]
     above = [(values[:, :, None] > thresholds).astype(np.float64) for values in scored]
@@ -171,11 +170,6 @@ def profile_figure(study: Study, found: Across) -> Drawn:
     return Drawn(
         "profile", "Performance profile", caption, figure, (Readout("τ", "", ("profile", "test"), lines),)
     )
-
-
-def _two_panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure of two panels with room for a legend of ``count`` strategies."""
-    return panels(2, height=2.3, extra=0.2 + 0.16 * -(-count // 4))
 
 
 def _lines(

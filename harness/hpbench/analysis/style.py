@@ -150,8 +150,10 @@ def drawable(text: str) -> str:
 
 
 def wrapped(text: str, width: int = 26, lines: int = 3) -> str:
-    """Return ``text`` broken into at most ``lines`` lines of ``width`` characters."""
-    broken = textwrap.wrap(drawable(text), width, break_on_hyphens=False) or [""]
+    """Return ``text`` broken into at most ``lines`` lines of ``width`` characters, at hyphens only where it must."""
+    shown = drawable(text)
+    long = any(len(word) > width for word in shown.split())
+    broken = textwrap.wrap(shown, width, break_on_hyphens=long) or [""]
     if len(broken) > lines:
         broken = [*broken[: lines - 1], broken[lines - 1][: width - 1] + "…"]
     return "\n".join(broken)

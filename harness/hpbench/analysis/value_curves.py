@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from hpbench.analysis.canvas import Drawn, Entry, Readout, legend_below, no_results, panels
 from hpbench.analysis.captions import basis
 from hpbench.analysis.comparison import Study
-from hpbench.analysis.curve_keys import Axis, about_curves, legend_entries, legend_height
+from hpbench.analysis.curve_keys import Axis, about_curves, legend_entries
 from hpbench.analysis.curves import Band
 from hpbench.analysis.figures import AXES, bands_of, extent, readings, set_x
 from hpbench.analysis.statistics import Array
@@ -33,7 +33,7 @@ def value_figure(study: Study, axis: Axis, *, tasks: Sequence[str] | None = None
     frames = study.frames
     shown = tuple(frames.value_tasks if tasks is None else tasks)
     bands = {task: bands_of(study, axis, "value")[task] for task in shown}
-    figure, axes = panels(len(shown), extra=legend_height(len(frames.strategies) + 2))
+    figure, axes = panels(len(shown))
     name = f"best-value-{axis}"
     twice = False
     for place, (panel, task) in enumerate(zip(axes, shown, strict=True)):

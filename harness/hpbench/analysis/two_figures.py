@@ -61,7 +61,8 @@ def _changes(between: Between, gate: Gate | None) -> Drawn:
     legend_below(figure, entries)
     caption = (
         f"Change of final test {between.a.frames.measure()} from {between.names[0]} to {between.names[1]}; right of zero the second is "
-        f"better. {METHODS} Where repetitions are not paired, Welch's interval."
+        f"better. {METHODS} Where repetitions are not paired, Welch's interval. Intervals are no tests: those are "
+        "Wilcoxon's signed-rank test, unpaired his rank-sum test, Holm-adjusted, in the table."
     )
     return Drawn("compare-changes", "What changed", caption, figure)
 

@@ -5,9 +5,11 @@ import re
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from hpbench.analysis.canvas import Entry, drawing, legend_below, log_ticks, no_results, panels, settle
-from hpbench.analysis.style import crowd_text, drawable, gid, looks, wrapped
+from hpbench.analysis.canvas import Drawn, Entry, drawing, legend_below, log_ticks, no_results, panels, settle
+from hpbench.analysis.inline import inline
+from hpbench.analysis.style import STATUS_COLOURS, crowd_text, drawable, gid, looks, wrapped
 
 
 def test_no_two_strategies_look_alike_and_adding_one_changes_no_other() -> None:
@@ -77,6 +79,14 @@ def test_panels_stand_three_in_a_row() -> None:
         assert len(axes) == 7
         assert figure.get_figwidth() == 6.75
         assert panels(1)[0].get_figwidth() == 3.25
+
+
+def test_a_dark_page_keeps_the_colours_of_statuses_in_the_legend_as_in_the_picture() -> None:
+    with drawing():
+        figure, _ = panels(1)
+        legend_below(figure, [(Patch(facecolor=colour), name) for name, colour in STATUS_COLOURS.items()])
+        svg = inline(Drawn("status", "Status", "", figure), "f", ()).svg.lower()
+    assert all(f"fill:{colour.lower()}" in svg for colour in STATUS_COLOURS.values())
 
 
 @pytest.mark.parametrize(("count", "names"), [(1, 30), (1, 4), (2, 30)])

@@ -132,7 +132,7 @@ def status_figure(study: Study) -> Drawn:
             extent=(0.5, image.shape[1] + 0.5, len(image) - 0.5, -0.5),
         )
         for border in range(1, len(curves.strategies)):
-            panel.axhline(border * n - 0.5, color="#333333", linewidth=0.6)
+            panel.axhline(border * n - 0.5, color="#303030", linewidth=0.6)  # dark on every page, like pixels
         panel.set_title(wrapped(task, 34))
         panel.set_yticks([(row + 0.5) * n - 0.5 for row in range(len(curves.strategies))])
         labels = [wrapped(frames.label(name), 22, 2) for name in curves.strategies]

@@ -62,13 +62,16 @@ GREY = "#888888"
 STATUS_COLOURS = {
     "ok": "#9ECAE1",
     "diverged": "#D55E00",
-    "out_of_memory": "#000000",
+    "out_of_memory": "#0A0A0A",
     "timeout": "#E69F00",
     "error": "#CC79A7",
     "killed": "#6A3D9A",
-    "none": "#FFFFFF",
+    "none": "#FDFDFD",
 }
-"""Colours of a trial's status; ``none``: there is no such trial."""
+"""Colours of a trial's status; ``none``: there is no such trial.
+
+They colour pixels, which a dark page cannot replace, so none is a colour that it replaces elsewhere.
+"""
 
 RC: Mapping[str, object] = {
     "axes.grid": True,

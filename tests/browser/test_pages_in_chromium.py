@@ -362,6 +362,24 @@ def test_print_holds_every_figure_and_table(visit: Open, folder: Path, compariso
         assert all(box is not None and box["height"] > 50 for box in boxes)
 
 
+def test_no_table_is_cut_where_the_printed_sheet_ends(
+    visit: Open, synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    names = ("random", *(f"library-strategy-{place}" for place in range(21)))
+    folder = tmp_path_factory.mktemp("pages") / "many"
+    synthetic.write(folder, synthetic.Plan(tasks=TASKS[:1], strategies=names, repetitions=6, trials=3))
+    write_report(folder)
+    page = visit(folder / "report.html", viewport={"width": 718, "height": 1000}).page
+    page.emulate_media(media="print")
+    widths = page.evaluate("[...document.querySelectorAll('table')].map(table => table.scrollWidth)")
+    assert len(widths) > 5
+    assert max(widths) <= 718
+    cell = page.locator("#table-pairs tbody tr").nth(0).locator("td").nth(4)
+    before = cell.evaluate("cell => getComputedStyle(cell, '::before').content")
+    assert names[2] in before  # after task and strategy, a column a strategy
+    assert page.locator("#table-pairs thead").is_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit: Open, folder: Path, comparison: Path, scheme: str) -> None:
     for path in (folder / "report.html", comparison):

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from hpbench.analysis.canvas import Drawn, Entry, drawing, legend_below, log_ticks, no_results, panels, settle
 from hpbench.analysis.inline import inline
-from hpbench.analysis.style import STATUS_COLOURS, crowd_text, drawable, gid, looks, wrapped
+from hpbench.analysis.style import REFERENCE, STATUS_COLOURS, crowd_text, drawable, gid, looks, wrapped
 
 
 def test_no_two_strategies_look_alike_and_adding_one_changes_no_other() -> None:
@@ -25,8 +25,12 @@ def test_a_ninth_strategy_is_grey_without_a_band_under_the_coloured_ones() -> No
     *coloured, grey = looks(names).values()
     assert all(look.banded and look.order > grey.order for look in coloured)
     assert not grey.banded
-    assert "first 8 strategies have colours and bands" in crowd_text(names)
+    assert "first 8 strategies have colours, and bands" in crowd_text(names)
     assert crowd_text(names[:8]) == ""
+
+
+def test_a_reference_has_a_colour_that_no_strategy_has() -> None:
+    assert REFERENCE not in {look.colour for look in looks([f"s{i}" for i in range(68)]).values()}
 
 
 def test_text_keeps_what_the_font_can_draw() -> None:

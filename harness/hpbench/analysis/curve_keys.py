@@ -12,7 +12,7 @@ from hpbench.analysis.captions import repetitions_text
 from hpbench.analysis.curves import Band
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
-from hpbench.analysis.style import GREY, crowd_text, looks
+from hpbench.analysis.style import REFERENCE, crowd_text, looks
 
 __all__ = ["Axis", "Bands", "about_curves", "legend_entries"]
 
@@ -40,7 +40,7 @@ def legend_entries(frames: Frames, bands: Bands, *, twice: bool) -> list[Entry]:
     if any(band.exhausted_at is not None for band in drawn):
         entries.append((Line2D([], [], color="#777777", marker="x", linestyle=":"), "exhausted, carried on"))
     if twice:
-        entries.append((Line2D([], [], color=GREY, linestyle="--"), "random, 2 trials for each"))
+        entries.append((Line2D([], [], color=REFERENCE, linestyle="--"), "random, 2 trials for each"))
     return entries
 
 
@@ -64,7 +64,7 @@ def about_curves(frames: Frames, bands: Bands, axis: Axis, *, twice: bool) -> li
         )
     if twice:
         lines.append(
-            "Grey, dashed: random search with two trials for each trial of the others, the unbiased expected best "
+            "Violet, dashed: random search with two trials for each trial of the others, the unbiased expected best "
             "of 2 t of its trials, median over repetitions; it ends where its trials are used up."
         )
     if any(band.exhausted_at is not None for by_strategy in bands.values() for band in by_strategy.values()):

@@ -27,7 +27,7 @@ from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
 from hpbench.analysis.strokes import draw_bands
-from hpbench.analysis.style import GREY, looks, wrapped
+from hpbench.analysis.style import REFERENCE, looks, wrapped
 from hpbench.analysis.targets import random_name, random_twice
 
 __all__ = [
@@ -147,14 +147,14 @@ def _draw_task(
 
 
 def _draw_twice(panel: Axes, study: Study, task: str, axis: Axis, view: Callable[[Array], Array]) -> bool:
-    """Draw random search with two trials for every one, in grey; return whether there is such a line."""
+    """Draw random search with two trials for every one, in violet; return whether there is such a line."""
     if axis != "trials" or study.frames.objective != "error" or random_name(study.frames) is None:
         return False
     expected = random_twice(study, task)
     if expected is None:
         return False
     x = np.arange(1.0, len(expected) + 1)
-    panel.step(x, view(expected), where="post", color=GREY, linestyle="--", linewidth=1.0, zorder=1.5)
+    panel.step(x, view(expected), where="post", color=REFERENCE, linestyle="--", linewidth=1.0, zorder=2.1)
     return True
 
 

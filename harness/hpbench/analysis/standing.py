@@ -26,12 +26,11 @@ from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.strokes import changes
-from hpbench.analysis.style import GREY, Look, crowd_text, gid, looks
+from hpbench.analysis.style import REFERENCE, Look, crowd_text, gid, looks
 from hpbench.analysis.targets import race_of, random_name
 from hpbench.seeding import bootstrap_stream
 
 __all__ = [
-    "GREY",
     "Line",
     "profile_figure",
     "race_figure",
@@ -122,21 +121,28 @@ def race_figure(study: Study) -> Drawn:
     entries: list[Entry] = [(_handle(styles[name]), frames.label(name)) for name in race.reached]
     if race.twice is not None:
         panel.step(
-            race.trials[: len(race.twice)], race.twice, where="post", color=GREY, linestyle="--", zorder=1
+            race.trials[: len(race.twice)],
+            race.twice,
+            where="post",
+            color=REFERENCE,
+            linestyle="--",
+            zorder=2.1,
         )
-        entries.append((Line2D([], [], color=GREY, linestyle="--"), "random, 2 trials for each"))
+        entries.append((Line2D([], [], color=REFERENCE, linestyle="--"), "random, 2 trials for each"))
     panel.set_ylim(-0.02, 1.02)
     panel.set_xlabel("trials")
     panel.set_ylabel("share of targets reached")
     if len(race.trials) > 1 and lines:
         log_ticks(panel, "x")
     legend_below(figure, entries)
+    absent = ", ".join(frames.label(name) for name in frames.strategies if name not in race.reached)
+    left = f"Left out, for on some task no run of theirs has ended: {absent}. " if absent else ""
     setter = "random search" if random_name(frames) else "the first strategy"
     caption = (
         f"Share of (run, target) pairs reached, mean over {counted(race.n_tasks, 'task')}. The {race.n_targets} targets "
         f"are nobody's choice: for each task the medians that {setter} reached after 1, 2, 4, … trials, in what the "
-        "strategies minimise on validation data. Grey: random search with two trials for each trial of the others, "
-        f"as far as its trials reach. No band. {basis(frames)}"
+        "strategies minimise on validation data. Violet, dashed: random search with two trials for each trial of the others, "
+        f"as far as its trials reach. No band. {left}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     return Drawn(
         "targets",

@@ -19,10 +19,10 @@ from hpbench.analysis.writers import clean
 
 __all__ = [
     "DOUBLE",
-    "GREY",
     "KINDS",
     "PART_COLOURS",
     "RC",
+    "REFERENCE",
     "SINGLE",
     "STATUS_COLOURS",
     "Look",
@@ -56,8 +56,8 @@ KINDS = ("band", "cross", "filled", "line", "marks", "runs")
 PART_COLOURS = {"ask": "#E69F00", "train": "#56B4E9", "evaluate": "#009E73", "tell": "#CC79A7"}
 """Colours of the parts of a trial's time."""
 
-GREY = "#888888"
-"""Of a reference that is no strategy of the study."""
+REFERENCE = "#8250C4"
+"""Of a reference that is no strategy of the study: a violet that no strategy has, grey or not."""
 
 STATUS_COLOURS = {
     "ok": "#9ECAE1",
@@ -137,7 +137,7 @@ def crowd_text(strategies: Sequence[str]) -> str:
     """Return what a caption says of curves beyond the eighth, ending in a space; nothing where there are none."""
     if len(strategies) <= len(_OKABE_ITO):
         return ""
-    return f"The first {len(_OKABE_ITO)} strategies have colours and bands, the others are grey lines alone. "
+    return f"The first {len(_OKABE_ITO)} strategies have colours, and bands where there are any; the others are grey lines alone. "
 
 
 @cache

@@ -16,7 +16,7 @@ from hpbench.analysis.curves import Band
 from hpbench.analysis.figures import AXES, bands_of, extent, readings, set_x
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.strokes import draw_bands
-from hpbench.analysis.style import GREY, looks, wrapped
+from hpbench.analysis.style import REFERENCE, looks, wrapped
 from hpbench.analysis.targets import random_twice
 
 __all__ = ["draw_value", "value_figure"]
@@ -78,7 +78,7 @@ def _draw(panel: Axes, study: Study, task: str, axis: Axis, bands: dict[str, Ban
     if expected is None:
         return False
     x = np.arange(1.0, len(expected) + 1)
-    panel.step(x, _view(expected), where="post", color=GREY, linestyle="--", linewidth=1.0, zorder=1.5)
+    panel.step(x, _view(expected), where="post", color=REFERENCE, linestyle="--", linewidth=1.0, zorder=2.1)
     return True
 
 

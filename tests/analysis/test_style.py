@@ -4,10 +4,12 @@ import re
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hpbench.analysis.canvas import Drawn, Entry, drawing, legend_below, log_ticks, no_results, panels, settle
+from hpbench.analysis.contrasts import SHADES
 from hpbench.analysis.inline import inline
 from hpbench.analysis.style import REFERENCE, STATUS_COLOURS, crowd_text, drawable, gid, looks, wrapped
 
@@ -85,12 +87,15 @@ def test_panels_stand_three_in_a_row() -> None:
         assert panels(1)[0].get_figwidth() == 3.25
 
 
-def test_a_dark_page_keeps_the_colours_of_statuses_in_the_legend_as_in_the_picture() -> None:
+@pytest.mark.parametrize(
+    "colours", [list(STATUS_COLOURS.values()), [to_hex(shade) for shade in SHADES(range(SHADES.N))]]
+)
+def test_a_dark_page_keeps_the_colours_of_statuses_and_regret(colours: list[str]) -> None:
     with drawing():
         figure, _ = panels(1)
-        legend_below(figure, [(Patch(facecolor=colour), name) for name, colour in STATUS_COLOURS.items()])
+        legend_below(figure, [(Patch(facecolor=colour), colour) for colour in colours])
         svg = inline(Drawn("status", "Status", "", figure), "f", ()).svg.lower()
-    assert all(f"fill:{colour.lower()}" in svg for colour in STATUS_COLOURS.values())
+    assert all(f"fill:{colour.lower()}" in svg for colour in colours)
 
 
 @pytest.mark.parametrize(("count", "names"), [(1, 30), (1, 4), (2, 30)])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -25,12 +26,15 @@ from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array, normalised_regret
 from hpbench.analysis.style import DOUBLE, SINGLE, looks, wrapped
 
-__all__ = ["contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
+__all__ = ["SHADES", "contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
 
 _POINTS = 100 * ROPE
 _DARK = "#111111"
 _LIGHT = "#FEFEFE"
 _HALF = 0.5
+SHADES = colormaps["cividis_r"].resampled(100)
+"""Shades of regret; so many that none is a grey that a dark page replaces."""
+
 _NARROW = 6
 """Columns of numbers that fit a column of a paper."""
 
@@ -140,7 +144,7 @@ def _draw_heat(panel: Axes, values: Array) -> None:
         np.arange(columns + 1) - _HALF,
         np.arange(rows + 1) - _HALF,
         np.ma.masked_where(np.isnan(values), np.clip(np.where(np.isnan(values), 0.0, values), 0.0, 1.0)),
-        cmap="cividis_r",
+        cmap=SHADES,
         vmin=0.0,
         vmax=1.0,
     )

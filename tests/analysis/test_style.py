@@ -3,9 +3,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from hpbench.analysis.canvas import drawing, legend_below, log_ticks, no_results, panels
-from hpbench.analysis.style import crowd_text, drawable, gid, looks, wrapped
+from hpbench.analysis.canvas import Drawn, Entry, drawing, legend_below, log_ticks, no_results, panels, settle
+from hpbench.analysis.contrasts import SHADES
+from hpbench.analysis.inline import inline
+from hpbench.analysis.style import REFERENCE, STATUS_COLOURS, crowd_text, drawable, gid, looks, wrapped
 
 
 def test_no_two_strategies_look_alike_and_adding_one_changes_no_other() -> None:
@@ -21,8 +27,12 @@ def test_a_ninth_strategy_is_grey_without_a_band_under_the_coloured_ones() -> No
     *coloured, grey = looks(names).values()
     assert all(look.banded and look.order > grey.order for look in coloured)
     assert not grey.banded
-    assert "first 8 strategies have colours and bands" in crowd_text(names)
+    assert "first 8 strategies have colours, and bands" in crowd_text(names)
     assert crowd_text(names[:8]) == ""
+
+
+def test_a_reference_has_a_colour_that_no_strategy_has() -> None:
+    assert REFERENCE not in {look.colour for look in looks([f"s{i}" for i in range(68)]).values()}
 
 
 def test_text_keeps_what_the_font_can_draw() -> None:
@@ -37,6 +47,8 @@ def test_long_labels_are_broken_and_cut() -> None:
     assert text.endswith("…")
     assert wrapped("") == ""
     assert wrapped("short label") == "short label"
+    assert wrapped("GP (scikit-optimize)", 18) == "GP\n(scikit-optimize)"
+    assert wrapped("optuna-tpe-independent", 18) == "optuna-tpe-\nindependent"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +84,37 @@ def test_panels_stand_three_in_a_row() -> None:
         figure, axes = panels(7)
         assert len(axes) == 7
         assert figure.get_figwidth() == 6.75
-        assert panels(1)[0].get_figwidth() < 5
+        assert panels(1)[0].get_figwidth() == 3.25
+
+
+@pytest.mark.parametrize(
+    "colours", [list(STATUS_COLOURS.values()), [to_hex(shade) for shade in SHADES(range(SHADES.N))]]
+)
+def test_a_dark_page_keeps_the_colours_of_statuses_and_regret(colours: list[str]) -> None:
+    with drawing():
+        figure, _ = panels(1)
+        legend_below(figure, [(Patch(facecolor=colour), colour) for colour in colours])
+        svg = inline(Drawn("status", "Status", "", figure), "f", ()).svg.lower()
+    assert all(f"fill:{colour.lower()}" in svg for colour in colours)
+
+
+@pytest.mark.parametrize(("count", "names"), [(1, 30), (1, 4), (2, 30)])
+def test_a_legend_lies_inside_its_figure_under_panels_as_high_as_without(count: int, names: int) -> None:
+    entries: list[Entry] = [(Line2D([], []), f"library-strategy-of-many-{place}") for place in range(names)]
+    heights = []
+    for shown in (entries, []):
+        with drawing():
+            figure, axes = panels(count)
+            for panel in axes:
+                panel.set_xlabel("trials")
+            legend_below(figure, shown)
+            settle(figure)
+            heights.append(axes[0].get_position().height * figure.get_figheight())
+            for legend in figure.legends:
+                box = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+                assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
+                assert 0 <= box.y0 < box.y1 <= axes[0].get_position().y0 * figure.bbox.y1
+    assert heights[0] == pytest.approx(heights[1], abs=0.1)
 
 
 def test_a_legend_of_nothing_is_none_and_an_empty_panel_says_so() -> None:

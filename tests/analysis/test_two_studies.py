@@ -286,7 +286,11 @@ def test_agreement_counts_equal_proposals_alone(make_study: MakeStudy) -> None:
     rows = agreement_table(between, matched).values.set_index("strategy")
     assert rows.loc["random", "largest"] == 0.0
     assert rows.loc["random", "equal"] == rows.loc["random", "compared"]
-    assert rows.loc["grid", "mean"] > 0.0
+    good = matched[matched["same"] & matched["ok"] & (matched["strategy"] == "grid")]
+    apart = (good["val_error_a"] - good["val_error_b"]).abs()
+    assert (
+        0.0 < rows.loc["grid", "mean"] == pytest.approx(apart.mean())
+    )  # over all, also without a difference
     assert "Task wine-mlp differs in space." in between.notes
 
 
@@ -316,6 +320,16 @@ def test_everything_is_written(make_study: MakeStudy, tmp_path: Path) -> None:
     assert "<img" not in page
     assert page.count("<svg") == 4
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+    for index in ("figures/README.md", "tables/summary.md"):
+        text = (tmp_path / "out" / index).read_text(encoding="utf-8")
+        parts = text.split("\n## " if index.startswith("fig") else "\n### ")[1:]
+        assert len(parts) == (4 if index.startswith("fig") else 3)
+        for part in parts:
+            assert (
+                part.count("4 strategies, 1 task, n = 10 of each, budget 20 trials a run, measured clock")
+                == 2
+            ), part
+            assert part.count("device cpu. Failed: ") == 2, part
     again = {path: path.read_bytes() for path in write_comparison(report, tmp_path / "out")}
     assert again == {path: path.read_bytes() for path in paths}
 

@@ -41,6 +41,7 @@ SPACE = (
     {"name": "kind", "kind": "categorical", "choices": ["a", "</pre>"], "ordered": False},
 )
 TASKS = ("digits-mlp", "<i>wine</i>")
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 @dataclass
@@ -245,6 +246,65 @@ def test_the_order_of_a_sorted_column_is_pythons(report: Visit, folder: Path) ->
         assert head.get_attribute("aria-sort") == ("ascending" if ascending else "descending")
 
 
+def _first_number(text: str) -> float:
+    """Return the number that a cell begins with, whatever stands before it; NaN without one."""
+    if text.startswith("∞"):
+        return math.inf
+    for word in text.replace(",", "").split():
+        try:
+            return float(word.strip(f"{TIMES};[]()%").partition("/")[0])
+        except ValueError:
+            continue
+    return math.nan
+
+
+def test_every_column_of_numbers_is_sorted_by_its_numbers(
+    visit: Open, folder: Path, comparison: Path
+) -> None:
+    for path in (folder / "report.html", comparison):
+        page = visit(path).page
+        columns = page.evaluate(
+            """() => [...document.querySelectorAll('.table')].flatMap((block) =>
+              [...block.querySelectorAll('th')].flatMap((head, place) => {
+                if (!head.classList.contains('num')) return [];
+                head.querySelector('button').click();
+                const cells = [...block.querySelectorAll('tbody tr')].map((row) => row.cells[place].innerText.trim());
+                return [[`${block.dataset.name}: ${head.innerText}`, cells]];
+              }))"""
+        )
+        assert len(columns) > 5
+        for name, cells in columns:
+            numbers = [math.inf if math.isnan(found) else found for found in map(_first_number, cells)]
+            assert numbers == sorted(numbers), name
+
+
+def test_what_stands_around_a_number_does_not_change_its_order(report: Visit) -> None:
+    expected = [
+        "-1.2 [-2, 1]",
+        "< .001",
+        ".001",
+        "2.5e-03",
+        f"{TIMES} 1.2",
+        "1,234 of 2,000",
+        "∞ (0/6)",
+        "too few",
+    ]
+    page = report.page
+    order = page.evaluate(
+        """(texts) => {
+          const block = document.getElementById('table-final');
+          const head = block.querySelector('th.num');
+          const place = [...block.querySelectorAll('th')].indexOf(head);
+          const cells = () => [...block.querySelectorAll('tbody tr')].map((row) => row.cells[place]);
+          cells().forEach((cell, at) => { cell.textContent = texts[at]; });
+          head.querySelector('button').click();
+          return cells().map((cell) => cell.textContent);
+        }""",
+        [expected[at] for at in (5, 0, 7, 3, 6, 2, 4, 1)],
+    )
+    assert order == expected
+
+
 def test_rows_are_filtered_and_tables_copied(visit: Open, folder: Path) -> None:
     page = visit(folder / "report.html", permissions=["clipboard-read", "clipboard-write"]).page
     rows = page.locator("#table-final tbody tr:visible")
@@ -300,6 +360,24 @@ def test_print_holds_every_figure_and_table(visit: Open, folder: Path, compariso
         ]
         assert len(boxes) == len(titles)
         assert all(box is not None and box["height"] > 50 for box in boxes)
+
+
+def test_no_table_is_cut_where_the_printed_sheet_ends(
+    visit: Open, synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    names = ("random", *(f"library-strategy-{place}" for place in range(21)))
+    folder = tmp_path_factory.mktemp("pages") / "many"
+    synthetic.write(folder, synthetic.Plan(tasks=TASKS[:1], strategies=names, repetitions=6, trials=3))
+    write_report(folder)
+    page = visit(folder / "report.html", viewport={"width": 718, "height": 1000}).page
+    page.emulate_media(media="print")
+    widths = page.evaluate("[...document.querySelectorAll('table')].map(table => table.scrollWidth)")
+    assert len(widths) > 5
+    assert max(widths) <= 718
+    cell = page.locator("#table-pairs tbody tr").nth(0).locator("td").nth(4)
+    before = cell.evaluate("cell => getComputedStyle(cell, '::before').content")
+    assert names[2] in before  # after task and strategy, a column a strategy
+    assert page.locator("#table-pairs thead").is_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

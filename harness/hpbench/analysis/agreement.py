@@ -92,9 +92,10 @@ def agreement_table(between: Between, matched: pd.DataFrame) -> Table:
     )
     caption = (
         "Trials of one task, strategy, repetition and number in both studies. Of equal proposals that succeeded in "
-        "both: how many have the very same validation error, and the absolute difference of the others in points of "
-        "accuracy. Once a result differs, a strategy that adapts proposes something else; that is no disagreement "
-        "of the training. Other status: equal proposals that succeeded in one study alone or failed in another way."
+        "both: how many have the very same validation error, and the absolute difference in points of accuracy, of "
+        "which the mean counts those without a difference, too. Once a result differs, a strategy that adapts proposes "
+        "something else; that is no disagreement of the training. Other status: equal proposals that succeeded in one "
+        "study alone or failed in another way."
     )
     return Table("agreement", "Agreement trial by trial", caption, pd.DataFrame(rows), columns)
 

@@ -54,8 +54,14 @@ _OBJECTS = 200_000
 _CHARACTERS = 17
 """Characters of a legend on an inch, roughly."""
 
-_HANDLE = 11
+_HANDLE = 9
 """What a legend's handle and gaps take, in characters."""
+
+_LABEL = 26
+"""Characters on a line of a legend."""
+
+_SHORT_LABEL = 18
+"""Characters on a line of a legend in a column of a paper, so that two entries stand side by side."""
 
 
 @dataclass(frozen=True)
@@ -112,18 +118,19 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def panels(count: int, *, height: float = 1.9, extra: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """Return a figure of ``count`` panels, at most three in a row, on the width of a page.
+def panels(count: int, *, height: float = 1.9, width: float | None = None) -> tuple[Figure, list[Axes]]:
+    """Return a figure of ``count`` panels, at most three in a row: one on a column of a paper, more on a page.
 
     Args:
         count: panels.
-        height: of one panel, in inches.
-        extra: for the legend, in inches.
+        height: of one panel, in inches; legends add their own.
+        width: of the figure, in inches, if it is to have another.
     """
     columns = min(count, 3)
     rows = -(-count // columns)
-    width = DOUBLE if columns > 1 else SINGLE * 1.4
-    figure = Figure(figsize=(width, rows * height + extra), layout="constrained")
+    if width is None:
+        width = DOUBLE if columns > 1 else SINGLE
+    figure = Figure(figsize=(width, rows * height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
     return figure, axes
@@ -185,10 +192,15 @@ def no_results(panel: Axes) -> None:
 
 
 def legend_below(figure: Figure, entries: Sequence[Entry]) -> None:
-    """Put one legend under all panels; texts are set afterwards, so that none is taken for a command."""
+    """Put one legend under all panels of :func:`panels`, and make the figure higher by what it takes.
+
+    Texts are set afterwards, so that none is taken for a command.
+    """
     if not entries:
         return
-    texts = [wrapped(label) for _, label in entries]
+    texts = [
+        wrapped(label, _LABEL if figure.get_figwidth() > SINGLE else _SHORT_LABEL) for _, label in entries
+    ]
     widest = max(len(line) for text in texts for line in text.splitlines())
     fitting = int(figure.get_figwidth() * _CHARACTERS / (widest + _HANDLE))
     columns = max(1, min(fitting, len(entries), 6))
@@ -202,3 +214,6 @@ def legend_below(figure: Figure, entries: Sequence[Entry]) -> None:
     )
     for drawn, text in zip(legend.get_texts(), texts, strict=True):
         drawn.set_text(text)
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    height = legend.get_window_extent(renderer).height / figure.dpi
+    figure.set_figheight(figure.get_figheight() + height)

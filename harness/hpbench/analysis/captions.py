@@ -11,7 +11,9 @@ from hpbench.trial import Status
 
 __all__ = [
     "METHODS",
+    "about_accuracy",
     "about_measure",
+    "about_values",
     "basis",
     "by_points",
     "counted",
@@ -79,6 +81,20 @@ def machines_text(frames: Frames) -> str:
         f"Warning, mixed machines: some trials were made with {', others with '.join(found)}. Results under "
         "unlike conditions differ by rounding, under another torch they agree statistically at most."
     )
+
+
+def about_accuracy(frames: Frames) -> str:
+    """Return which tasks a figure of accuracy lacks, ending in a space; nothing where it lacks none."""
+    names = ", ".join(frames.value_tasks)
+    return f"Left out, for they have values and no accuracy: {names}. " if names else ""
+
+
+def about_values(frames: Frames) -> str:
+    """Return where values stand for errors, ending in a space; nothing where no task has a value alone."""
+    names = ", ".join(frames.value_tasks)
+    if not names:
+        return ""
+    return f"There are no test data in {names}: the value that is minimised stands for both errors. "
 
 
 def basis(frames: Frames) -> str:

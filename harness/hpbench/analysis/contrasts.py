@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -16,26 +17,34 @@ from hpbench.analysis.across import (
     regret_scale,
 )
 from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
-from hpbench.analysis.captions import METHODS, basis, counted
+from hpbench.analysis.captions import METHODS, about_accuracy, about_values, basis, counted
 from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.critical import CriticalDifference, ranking_of
 from hpbench.analysis.evidence import ROPE
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array, normalised_regret
 from hpbench.analysis.statistics.intervals import MIN_BOOTSTRAP
-from hpbench.analysis.style import looks, wrapped
+from hpbench.analysis.style import DOUBLE, SINGLE, looks, wrapped
 
-__all__ = ["contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
+__all__ = ["SHADES", "contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
 
 _POINTS = 100 * ROPE
 _DARK = "#111111"
 _LIGHT = "#FEFEFE"
 _HALF = 0.5
+SHADES = colormaps["cividis_r"].resampled(100)
+"""Shades of regret; so many that none is a grey that a dark page replaces."""
+
+_NARROW = 6
+"""Columns of numbers that fit a column of a paper."""
+
+_LETTERS = 17.0
+"""Characters of tick labels on an inch, roughly."""
 
 
 def contrast_figures(study: Study) -> Iterator[Drawn]:
     """Yield the figures of differences that the study allows."""
-    if study.frames.baseline is not None:
+    if study.frames.baseline is not None and study.frames.counted_tasks:
         yield forest_figure(study)
     found = across_tasks(study)
     if found.possible:
@@ -46,13 +55,14 @@ def contrast_figures(study: Study) -> Iterator[Drawn]:
 
 
 def forest_figure(study: Study) -> Drawn:
-    """Return F9: paired differences of final test accuracy to the baseline, a panel a task."""
+    """Return F9: paired differences of final test accuracy to the baseline, a panel a task that has one."""
     frames = study.frames
+    tasks = frames.counted_tasks
     assert frames.baseline is not None  # noqa: S101 -- the caller saw to it
     rivals = [name for name in frames.strategies if name != frames.baseline]
-    figure, axes = panels(len(frames.tasks), height=0.95 + 0.25 * len(rivals), extra=0.25)
+    figure, axes = panels(len(tasks), height=0.95 + 0.25 * len(rivals))
     styles = looks(frames.strategies)
-    for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
+    for place, (panel, task) in enumerate(zip(axes, tasks, strict=True)):
         cells = {cell.strategy: cell for cell in study.comparisons[task].cells}
         panel.axvspan(-_POINTS, _POINTS, color="#BBBBBB", alpha=0.35, linewidth=0, zorder=0)
         panel.axvline(0.0, color="#555555", linewidth=0.7, zorder=1)
@@ -88,9 +98,9 @@ def forest_figure(study: Study) -> Drawn:
         ],
     )
     caption = (
-        f"Paired difference of final test {frames.measure()} to {base}, mean over the repetitions in which neither run failed; "
+        f"Paired difference of final test {frames.measure(*tasks)} to {base}, mean over the repetitions in which neither run failed; "
         f"right of zero the strategy is better. {METHODS} Below 10 repetitions each of them is a stroke. Grey: differences of "
-        f"at most {_POINTS:g} points, practically none. {basis(frames)}"
+        f"at most {_POINTS:g} points, practically none. {about_accuracy(frames)}{basis(frames)}"
     )
     return Drawn("difference", "Paired differences to the baseline", caption, figure)
 
@@ -103,16 +113,50 @@ def _differences(errors: Array, frames: Frames, strategy: str) -> Array:
 
 
 def heat_figure(study: Study) -> Drawn:
-    """Return F11: mean final normalised test regret of every strategy on every task, numbers printed."""
+    """Return F11: mean final normalised test regret of every strategy on every task, numbers printed.
+
+    The longer list goes down the page, where there is room.
+    """
     frames = study.frames
     values = np.array([_final_regrets(study, task) for task in frames.tasks])
-    figure, (panel,) = panels(1, height=0.75 + 0.3 * len(frames.tasks), extra=0.35)
-    shown = np.clip(np.where(np.isnan(values), 0.0, values), 0.0, 1.0)
+    across = [wrapped(frames.label(name), 14, 3) for name in frames.strategies]
+    down = [wrapped(task, 22, 2) for task in frames.tasks]
+    if len(across) > len(down):
+        values = values.T
+        across, down = (
+            [wrapped(task, 14, 3) for task in frames.tasks],
+            [wrapped(frames.label(name), 22, 2) for name in frames.strategies],
+        )
+    width = SINGLE if len(across) <= _NARROW else DOUBLE
+    figure, (panel,) = panels(1, width=width, height=0.95 + 0.24 * len(down))
+    _draw_heat(panel, values)
+    panel.set_xticks(range(len(across)))
+    panel.set_xticklabels(across)
+    if (_letters(across) + 1) * len(across) > _LETTERS * width - _letters(down) - 3:
+        panel.tick_params(axis="x", labelrotation=90)
+    panel.set_yticks(range(len(down)))
+    panel.set_yticklabels(down)
+    caption = (
+        "Mean final normalised regret by test error: 0 the lowest test error of any incumbent of the study on the task, "
+        "1 the baseline's median after its first trial; lower is better. A failed run counts as 1, or as the worst of "
+        f"its task; a dash: no run has ended, or nothing differs. {about_values(frames)}{basis(frames)}"
+    )
+    return Drawn("regret-by-task", "Normalised regret by task and strategy", caption, figure)
+
+
+def _letters(texts: list[str]) -> int:
+    """Return the characters of the longest line."""
+    return max(len(line) for text in texts for line in text.splitlines())
+
+
+def _draw_heat(panel: Axes, values: Array) -> None:
+    """Draw a matrix of regrets in shades, each with its number; NaN as a dash."""
+    rows, columns = values.shape
     panel.pcolormesh(
-        np.arange(len(frames.strategies) + 1) - _HALF,
-        np.arange(len(frames.tasks) + 1) - _HALF,
-        np.ma.masked_where(np.isnan(values), shown),
-        cmap="cividis_r",
+        np.arange(columns + 1) - _HALF,
+        np.arange(rows + 1) - _HALF,
+        np.ma.masked_where(np.isnan(values), np.clip(np.where(np.isnan(values), 0.0, values), 0.0, 1.0)),
+        cmap=SHADES,
         vmin=0.0,
         vmax=1.0,
     )
@@ -120,18 +164,8 @@ def heat_figure(study: Study) -> Drawn:
         text = "-" if math.isnan(value) else f"{value:.2f}"
         colour = "#555555" if math.isnan(value) else _LIGHT if value > 0.55 else _DARK  # noqa: PLR2004 -- by eye
         panel.text(column, row, text, ha="center", va="center", color=colour)
-    panel.set_xticks(range(len(frames.strategies)))
-    panel.set_xticklabels([wrapped(frames.label(name), 14, 3) for name in frames.strategies])
-    panel.set_yticks(range(len(frames.tasks)))
-    panel.set_yticklabels([wrapped(task, 22, 2) for task in frames.tasks])
-    panel.set_ylim(len(frames.tasks) - _HALF, -_HALF)
+    panel.set_ylim(rows - _HALF, -_HALF)
     panel.grid(visible=False)
-    caption = (
-        "Mean final normalised regret by test error: 0 the lowest test error of any incumbent of the study on the task, "
-        "1 the baseline's median after its first trial; lower is better. A failed run counts as 1, or as the worst of "
-        f"its task; a dash: no run has ended, or nothing differs. {basis(frames)}"
-    )
-    return Drawn("regret-by-task", "Normalised regret by task and strategy", caption, figure)
 
 
 def _final_regrets(study: Study, task: str) -> Array:
@@ -167,6 +201,7 @@ def critical_figure(study: Study, found: Across, critical: CriticalDifference) -
             if critical.passed
             else "As Friedman's test shows no difference, no bar is drawn. "
         )
+        + about_values(frames)
         + basis(frames)
     )
     return Drawn("critical-difference", "Ranks over tasks and critical differences", caption, figure)

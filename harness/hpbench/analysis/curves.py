@@ -24,6 +24,7 @@ from hpbench.trial import Status
 __all__ = [
     "Band",
     "Part",
+    "Score",
     "TaskCurves",
     "band_over_epochs",
     "band_over_seconds",
@@ -35,6 +36,9 @@ __all__ = [
 
 Part = Literal["val", "test"]
 """Which data a score is of: validation, or test."""
+
+Score = Literal["val", "test", "value"]
+"""What a curve shows of the incumbent: its error on validation or test data, or the value that is minimised."""
 
 _GRID = 256
 
@@ -84,16 +88,18 @@ class TaskCurves:
         peaceful = np.isin(self.state, [str(RunState.COMPLETE), str(RunState.EXHAUSTED)])
         return np.asarray((inside | peaceful[..., None]) & (self.index >= 0), dtype=np.bool_)
 
-    def incumbent_error(self, part: Part) -> Array:
-        """Return the error of the incumbent after each trial, shape ``(k, n, T)``; NaN without one."""
+    def incumbent_error(self, part: Score) -> Array:
+        """Return the error (or value) of the incumbent after each trial, ``(k, n, T)``; NaN without one."""
         return self._incumbent_errors[part]
 
     @cached_property
-    def _incumbent_errors(self) -> dict[Part, Array]:
+    def _incumbent_errors(self) -> dict[Score, Array]:
         """The error of the incumbent after each trial by part; every strategy and every axis asks for it."""
+        scores: dict[Score, Array] = {"value": self.objective}
+        scores.update(self.errors.items())
         return {
             part: np.where(self.filled, incumbent_of(errors, self.index), math.nan)
-            for part, errors in self.errors.items()
+            for part, errors in scores.items()
         }
 
     @cached_property
@@ -208,7 +214,7 @@ class Band:
         return int(self.runs.shape[0])
 
 
-def band_over_trials(curves: TaskCurves, strategy: int, part: Part) -> Band:
+def band_over_trials(curves: TaskCurves, strategy: int, part: Score) -> Band:
     """Return the incumbent's error against the number of trials."""
     chosen, stop = curves.shown(strategy)
     runs = curves.incumbent_error(part)[strategy, chosen, :stop]
@@ -219,7 +225,7 @@ def band_over_trials(curves: TaskCurves, strategy: int, part: Part) -> Band:
     return _band(np.arange(1.0, stop + 1.0), runs, float(ends.min()) if len(ends) else None)
 
 
-def band_over_seconds(curves: TaskCurves, strategy: int, part: Part) -> Band:
+def band_over_seconds(curves: TaskCurves, strategy: int, part: Score) -> Band:
     """Return the incumbent's error against wall time, seconds on the study's clock.
 
     The curve starts when every run (of those that ever had a result) has one and ends with the run
@@ -229,17 +235,17 @@ def band_over_seconds(curves: TaskCurves, strategy: int, part: Part) -> Band:
     return _band_over(curves, curves.elapsed, strategy, part)
 
 
-def band_over_trainings(curves: TaskCurves, strategy: int, part: Part) -> Band:
+def band_over_trainings(curves: TaskCurves, strategy: int, part: Score) -> Band:
     """Return the incumbent's error against the epochs spent, in full trainings; starts and ends likewise."""
     return _band_over(curves, curves.trainings, strategy, part)
 
 
-def band_over_epochs(curves: TaskCurves, strategy: int, part: Part) -> Band:
+def band_over_epochs(curves: TaskCurves, strategy: int, part: Score) -> Band:
     """Return the incumbent's error against the epochs spent; starts and ends likewise."""
     return _band_over(curves, curves.trainings * curves.full_epochs, strategy, part)
 
 
-def _band_over(curves: TaskCurves, spent: Array, strategy: int, part: Part) -> Band:
+def _band_over(curves: TaskCurves, spent: Array, strategy: int, part: Score) -> Band:
     """Return the incumbent's error against what was ``spent`` until the end of each trial, ``(k, n, T)``."""
     chosen, stop = curves.shown(strategy)
     runs = curves.incumbent_error(part)[strategy, chosen, :stop]

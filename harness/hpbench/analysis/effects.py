@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
-from hpbench.analysis.captions import basis, counted, goal
+from hpbench.analysis.captions import about_accuracy, basis, counted, goal
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Band
 from hpbench.analysis.details import CHAIN, PREFIX, learning_curve
@@ -55,14 +55,14 @@ def effect_figures(study: Study, found: Mapping[str, TaskImportance]) -> Iterato
     spaces = [task for task in study.frames.tasks if study.frames.info.tasks[task].get("space")]
     if spaces:
         yield parallel_figure(study.frames, spaces)
-    if len(study.frames.epoch_errors):
+    if len(study.frames.epoch_errors) and study.frames.counted_tasks:
         yield learning_figure(study)
 
 
 def importance_figure(frames: Frames, found: Mapping[str, TaskImportance]) -> Drawn:
     """Return F15: importance of the hyperparameters and of the leading pairs, a panel a task."""
     tallest = max(len(_bars(item)) for item in found.values())
-    figure, axes = panels(len(found), height=0.85 + 0.21 * tallest, extra=0.25)
+    figure, axes = panels(len(found), height=0.85 + 0.21 * tallest)
     for panel, item in zip(axes, found.values(), strict=True):
         for row, (_, values, colour) in enumerate(_bars(item)):
             low, high = np.quantile(values, [0.25, 0.75])
@@ -226,10 +226,11 @@ def _ends(parameter: Parameter) -> tuple[str, str]:
 def learning_figure(study: Study) -> Drawn:
     """Return F18: validation error after each epoch of the best trial of every run, a panel a task."""
     frames = study.frames
-    figure, axes = panels(len(frames.tasks), extra=0.3 + 0.16 * -(-len(frames.strategies) // 3))
+    tasks = frames.counted_tasks
+    figure, axes = panels(len(tasks))
     styles = looks(frames.strategies)
     readouts, seen, runs = [], set(), 0
-    for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
+    for place, (panel, task) in enumerate(zip(axes, tasks, strict=True)):
         bands = _learning_bands(study, task)
         runs += sum(band.n for band in bands.values())
         seen |= set(bands)
@@ -261,7 +262,7 @@ def learning_figure(study: Study) -> Drawn:
         f"Validation error after each epoch of the best trial of a run (by validation, {counted(runs, 'run')}): median "
         f"over repetitions, band: the middle half, from {MIN_INTERVAL} repetitions on; below, single repetitions. A trial "
         "that stopped earlier keeps its last value; one that was continued from others shows their epochs, too. An error "
-        f"of 0 is drawn at half an example. {basis(frames)}"
+        f"of 0 is drawn at half an example. {about_accuracy(frames)}{basis(frames)}"
     )
     return Drawn("learning", "Learning curves of the best trials", caption, figure, tuple(readouts))
 

@@ -121,6 +121,16 @@ class Frames:
         """Return whether ``task`` counts correct examples; a closed-form function has a value alone."""
         return bool(self.info.tasks.get(task, {}).get("counts", True))
 
+    @property
+    def counted_tasks(self) -> tuple[str, ...]:
+        """The tasks that have an accuracy."""
+        return tuple(filter(self.counted, self.tasks))
+
+    @property
+    def value_tasks(self) -> tuple[str, ...]:
+        """The tasks that have a value and no accuracy."""
+        return tuple(task for task in self.tasks if not self.counted(task))
+
     def size_of(self, task: str, part: str) -> int | None:
         """Return the number of examples in ``part`` (``"val"`` or ``"test"``) of ``task``, if known."""
         size = self.info.tasks.get(task, {}).get(f"n_{part}")

@@ -41,6 +41,10 @@ CLASSES = {
 """Style → class of what a page has thousands of: grid lines, ticks, texts along the axes, titles."""
 
 
+_SHEET = 130
+"""Characters on the width of a printed page; wider tables are printed with the header in front of each cell."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure of the page.
@@ -52,7 +56,7 @@ class Picture:
         svg: its element, from our own drawing; empty until it is printed.
         panels: what its panels can be asked for, see :class:`hpbench.analysis.inline.Inline`.
         task: the task whose view it is; empty for a figure of all tasks.
-        view: of a task's figure, ``x``, ``part`` and ``scale``.
+        view: of a task's figure, ``x``, ``part`` and ``scale``; ``x`` alone where it shows a value.
     """
 
     name: str
@@ -153,15 +157,25 @@ def figure_entry(picture: Picture) -> dict[str, Any]:
 def table_entry(table: Table) -> dict[str, Any]:
     """Return what the template shows of a table."""
     numeric = [column.numeric for column in table.columns]
+    rows = table.cells()
+    columns = zip(
+        [column.header for column in table.columns],
+        *([mark.text for mark in row] for row in rows),
+        strict=True,
+    )
     return {
+        "wide": sum(map(_narrowest, columns)) > _SHEET,
         "name": table.name,
         "title": table.title,
         "caption": line(table.caption),
         "headers": [{"text": line(column.header), "numeric": column.numeric} for column in table.columns],
-        "rows": [
-            [_cell(mark, right) for mark, right in zip(row, numeric, strict=True)] for row in table.cells()
-        ],
+        "rows": [[_cell(mark, right) for mark, right in zip(row, numeric, strict=True)] for row in rows],
     }
+
+
+def _narrowest(texts: Sequence[str]) -> int:
+    """Return the least width of a column in characters, with its gap: that of its longest word."""
+    return 2 + max((len(word) for text in texts for word in text.split()), default=0)
 
 
 def _cell(mark: Mark, numeric: bool) -> dict[str, str]:  # noqa: FBT001 -- a column's alignment

@@ -143,7 +143,8 @@ class Study:
 
         Args:
             x: what was spent.
-            task: one task alone; by default every task in a panel of its own.
+            task: one task alone; by default every task that has an accuracy in a panel of its own. A task
+                that has a value and no accuracy shows the smallest value so far, as all do where none has one.
             part: whose score is shown, ``"val"`` or ``"test"``; the best is always chosen by validation.
             scale: accuracy, or error on a logarithmic axis, in per cent.
             ax: draw into these axes instead of a new figure; then ``task`` is needed unless there is
@@ -182,23 +183,28 @@ class Study:
 
     def _new_figure(self, x: Any, part: Part, scale: Any, task: str | None) -> Figure:
         """Return a figure of its own, in the style of the report."""
-        from hpbench.analysis import canvas, figures  # noqa: PLC0415 -- matplotlib is loaded only where drawing happens
+        from hpbench.analysis import canvas, figures, value_curves  # noqa: PLC0415 -- matplotlib is loaded only where drawing happens
 
         with canvas.drawing():
-            bands = figures.bands_of(self._study, x, part)
             tasks = None if task is None else (task,)
+            if not (self._frames.counted(task) if task else self._frames.counted_tasks):
+                return value_curves.value_figure(self._study, x, tasks=tasks).figure
+            bands = figures.bands_of(self._study, x, part)
             return figures.best_figure(self._study, bands, x, part, scale, tasks=tasks).figure
 
     def _draw_into(self, ax: Axes, x: Any, part: Part, scale: Any, task: str) -> Figure:
         """Draw into somebody's axes, in their style."""
         from matplotlib import rc_context  # noqa: PLC0415
 
-        from hpbench.analysis import figures  # noqa: PLC0415
+        from hpbench.analysis import figures, value_curves  # noqa: PLC0415
         from hpbench.analysis.style import drawable  # noqa: PLC0415
 
         with rc_context({"text.parse_math": False}):
-            bands = figures.bands_of(self._study, x, part)
-            entries = figures.draw_best(ax, self._study, bands, task, axis=x, part=part, scale=scale)
+            if self._frames.counted(task):
+                bands = figures.bands_of(self._study, x, part)
+                entries = figures.draw_best(ax, self._study, bands, task, axis=x, part=part, scale=scale)
+            else:
+                entries = value_curves.draw_value(ax, self._study, task, x)
             ax.legend([handle for handle, _ in entries], [drawable(label) for _, label in entries])
         figure = ax.get_figure(root=True)
         assert figure is not None  # noqa: S101 -- axes belong to a figure

@@ -27,7 +27,7 @@ _HATCHES = {"ask": "", "train": "///", "evaluate": "\\\\\\\\\\\\", "tell": "xxx"
 def time_figure(study: Study) -> Drawn:
     """Return F12: mean seconds a trial, stacked by part, a panel a task."""
     frames = study.frames
-    figure, axes = panels(len(frames.tasks), height=0.85 + 0.24 * len(frames.strategies), extra=0.2)
+    figure, axes = panels(len(frames.tasks), height=0.85 + 0.24 * len(frames.strategies))
     columns = [f"{part}_seconds" for part in TIME_PARTS]
     means = frames.trials.groupby(["task", "strategy"], observed=True)[columns].mean()
     for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
@@ -75,7 +75,7 @@ def _strategy_axis(panel: Axes, frames: Frames, task: str, *, labelled: bool) ->
 def overhead_figure(study: Study) -> Drawn:
     """Return ask + tell seconds a trial, one point a run, logarithmic, a panel a task."""
     frames = study.frames
-    figure, axes = panels(len(frames.tasks), height=0.85 + 0.24 * len(frames.strategies), extra=0.2)
+    figure, axes = panels(len(frames.tasks), height=0.85 + 0.24 * len(frames.strategies))
     thinking = frames.trials["ask_seconds"] + frames.trials["tell_seconds"]
     keys = [frames.trials[name] for name in ("task", "strategy", "repetition")]
     means = thinking.groupby(keys, observed=True).mean()
@@ -113,7 +113,7 @@ def overhead_figure(study: Study) -> Drawn:
 def status_figure(study: Study) -> Drawn:
     """Return F13: the status of every trial, a line a run, a panel a task."""
     frames = study.frames
-    figure, axes = panels(len(frames.tasks), height=0.9 + 0.32 * len(frames.strategies), extra=0.3)
+    figure, axes = panels(len(frames.tasks), height=0.9 + 0.32 * len(frames.strategies))
     names = [*STATUSES, "none"]
     colours = ListedColormap([STATUS_COLOURS[name] for name in names])
     seen: set[str] = set()
@@ -132,7 +132,7 @@ def status_figure(study: Study) -> Drawn:
             extent=(0.5, image.shape[1] + 0.5, len(image) - 0.5, -0.5),
         )
         for border in range(1, len(curves.strategies)):
-            panel.axhline(border * n - 0.5, color="#333333", linewidth=0.6)
+            panel.axhline(border * n - 0.5, color="#303030", linewidth=0.6)  # dark on every page, like pixels
         panel.set_title(wrapped(task, 34))
         panel.set_yticks([(row + 0.5) * n - 0.5 for row in range(len(curves.strategies))])
         labels = [wrapped(frames.label(name), 22, 2) for name in curves.strategies]
@@ -161,7 +161,7 @@ def status_figure(study: Study) -> Drawn:
 def clock_figure(study: Study) -> Drawn:
     """Return modelled against measured seconds of the trials that were trained again, both logarithmic."""
     frames = study.frames
-    figure, (panel,) = panels(1, height=2.8, extra=0.35)
+    figure, (panel,) = panels(1, height=2.8)
     styles = looks(frames.tasks)
     seconds = frames.checks[["modelled", "measured"]].to_numpy()
     ends = np.array([seconds.min() / 1.4, seconds.max() * 1.4])

@@ -13,6 +13,7 @@ from hpbench.analysis.html import Picture, Swatch
 from hpbench.analysis.inline import Inline
 from hpbench.analysis.printing import Sheet
 from hpbench.analysis.style import looks
+from hpbench.analysis.value_curves import value_figure
 
 __all__ = ["filled", "sheet_of", "swatches", "views"]
 
@@ -49,13 +50,27 @@ def filled(picture: Picture, found: Inline) -> Picture:
 
 
 def views(study: Study) -> Iterator[Sheet]:
-    """Yield the curves of every task: each axis, on validation and on test, linear and logarithmic."""
+    """Yield the curves of every task: each axis, on validation and on test, linear and logarithmic; values once."""
     parts: tuple[Part, ...] = ("val", "test")
     for axis in axes_of(study):
         for part in parts:
             bands = bands_of(study, axis, part)
-            for place in range(len(study.frames.tasks)):
-                yield from _scales(study, bands, (axis, part), place)
+            for place, task in enumerate(study.frames.tasks):
+                if study.frames.counted(task):
+                    yield from _scales(study, bands, (axis, part), place)
+        for place, task in enumerate(study.frames.tasks):
+            if not study.frames.counted(task):
+                yield _value(study, axis, place)
+
+
+def _value(study: Study, axis: Axis, place: int) -> Sheet:
+    """Return the view of the task at ``place``, which has a value and no accuracy."""
+    task = study.frames.tasks[place]
+    drawn = value_figure(study, axis, tasks=(task,))
+    _simplify(drawn)
+    title = f"Smallest value so far against {_WORDS[axis]}"
+    picture = Picture(f"view-{axis}-value-{place}", title, drawn.caption, task=task, view={"x": _WORDS[axis]})
+    return Sheet(drawn, picture, f"{_SHORT[axis]}v{place}v", filed=False)
 
 
 def _scales(study: Study, bands: Bands, what: tuple[Axis, Part], place: int) -> Iterator[Sheet]:

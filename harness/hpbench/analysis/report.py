@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,16 +140,21 @@ def _write_figures(
 
 def _drawn(study: Study, plotted: list[pd.DataFrame]) -> Iterator[Drawn]:
     """Yield the figures one by one; the numbers of the curves are appended to ``plotted``."""
-    from hpbench.analysis import contrasts, effects, figures, overview, scores, standing  # noqa: PLC0415 -- matplotlib, only where drawing happens
+    from hpbench.analysis import contrasts, effects, figures, overview, scores, standing, value_curves  # noqa: PLC0415 -- matplotlib, only where drawing happens
 
     parts: tuple[Part, ...] = ("val", "test")
     scales: tuple[Scale, ...] = ("accuracy", "error")
     for axis in figures.axes_of(study):
         for part in parts:
             bands = figures.bands_of(study, axis, part)
-            plotted.append(_plotted(bands, axis, part))
-            for scale in scales:
+            plotted.append(_plotted(bands, axis, part, study.frames.counted_tasks))
+            for scale in scales if study.frames.counted_tasks else ():
                 yield figures.best_figure(study, bands, axis, part, scale)
+        if study.frames.value_tasks:
+            plotted.append(
+                _plotted(figures.bands_of(study, axis, "value"), axis, "value", study.frames.value_tasks)
+            )
+            yield value_curves.value_figure(study, axis)
     yield from standing.standing_figures(study)
     yield from contrasts.contrast_figures(study)
     yield scores.final_figure(study)
@@ -161,8 +166,11 @@ def _drawn(study: Study, plotted: list[pd.DataFrame]) -> Iterator[Drawn]:
         yield overview.clock_figure(study)
 
 
-def _plotted(bands: Bands, axis: str, part: str) -> pd.DataFrame:
-    """Return the numbers of one figure's curves, one row a point; errors, infinite where half have none."""
+def _plotted(bands: Bands, axis: str, part: str, tasks: Sequence[str]) -> pd.DataFrame:
+    """Return the numbers of one figure's curves, one row a point; infinite where half have none.
+
+    They are errors in [0, 1]; in rows whose part is ``value``, values of tasks that have no error.
+    """
     pieces = [
         pd.DataFrame(
             {
@@ -177,7 +185,7 @@ def _plotted(bands: Bands, axis: str, part: str) -> pd.DataFrame:
                 "quartile_high": band.high,
             }
         )
-        for task, by_strategy in bands.items()
-        for strategy, band in by_strategy.items()
+        for task in tasks
+        for strategy, band in bands[task].items()
     ]
     return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()

@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
-from hpbench.analysis.captions import basis
-from hpbench.analysis.comparison import Study
+from hpbench.analysis.captions import basis, sentence_case
+from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
 from hpbench.analysis.style import Look, looks, wrapped
@@ -19,22 +19,27 @@ __all__ = ["final_figure"]
 
 
 def final_figure(study: Study) -> Drawn:
-    """Return F8: final test accuracy of every run, repetitions joined by thin lines, a panel a task."""
+    """Return F8: final test accuracy of every run, repetitions joined by thin lines, a panel a task.
+
+    A task that has a value and no accuracy shows the smallest value of each run.
+    """
     frames = study.frames
     k = len(frames.strategies)
-    figure, axes = panels(len(frames.tasks), height=0.9 + 0.27 * k, extra=0.35)
+    figure, axes = panels(len(frames.tasks), height=0.9 + 0.27 * k)
     styles = looks(frames.strategies)
     for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
-        accuracy = 100.0 * (1.0 - study.curves[task].final_error("test"))
+        counted = frames.counted(task)
+        curves = study.curves[task]
+        scores = 100.0 * (1.0 - curves.final_error("test")) if counted else final_values(curves)
         panel.set_title(wrapped(task, 34))
         panel.set_yticks(range(k))
         panel.set_yticklabels(
             [wrapped(frames.label(name), 22, 2) for name in frames.strategies] if place % 3 == 0 else []
         )
         panel.set_ylim(k - 0.5, -0.5)
-        panel.set_xlabel(f"final test {frames.measure(task)} (%)")
-        if np.isfinite(accuracy).any():
-            _draw_final(panel, accuracy, list(styles.values()))
+        panel.set_xlabel(f"final test {frames.measure(task)} (%)" if counted else "smallest value")
+        if np.isfinite(scores).any():
+            _draw_final(panel, scores, list(styles.values()), least=0.3 if counted else 0.0)
         else:
             no_results(panel)
     legend_below(
@@ -45,11 +50,16 @@ def final_figure(study: Study) -> Drawn:
             (Patch(facecolor="#EEEEEE", edgecolor="#555555"), "median, middle half"),
         ],
     )
+    values = ", ".join(frames.value_tasks)
+    measured = [f"test {frames.measure(*frames.counted_tasks)}"] if frames.counted_tasks else []
+    shown = " and ".join([*measured, *(["smallest value"] if values else [])])
     caption = (
-        f"Test {frames.measure()} of each run's final incumbent; the points of one repetition, trained under the same seeds, "
-        f"are joined. Boxes: median and middle half, from 5 repetitions on. {_without(study)}{basis(frames)}"
+        f"{sentence_case(shown)} of each run's final incumbent; the points of one repetition, trained under the same seeds, "
+        f"are joined. Boxes: median and middle half, from 5 repetitions on. {_without(study)}"
+        + (f"Smaller is better in {values}, where the value is that of the search. " if values else "")
+        + basis(frames)
     )
-    return Drawn("final-test", f"Final test {frames.measure()} of every run", caption, figure)
+    return Drawn("final-test", f"Final {shown} of every run", caption, figure)
 
 
 def _without(study: Study) -> str:
@@ -58,16 +68,16 @@ def _without(study: Study) -> str:
     return f"{lost} runs ended without a result and have no point. " if lost else ""
 
 
-def _draw_final(panel: Axes, accuracy: Array, styles: list[Look]) -> None:
-    """Draw points, boxes and joining lines; ``accuracy`` has shape ``(k, n)``."""
-    k, n = accuracy.shape
+def _draw_final(panel: Axes, scores: Array, styles: list[Look], *, least: float) -> None:
+    """Draw points, boxes and joining lines; ``scores`` has shape ``(k, n)``, ``least`` is beside them."""
+    k, n = scores.shape
     shift = np.linspace(-0.16, 0.16, n) if n > 1 else np.zeros(1)
     height = np.arange(k)[:, None] + shift
-    paths = np.stack([accuracy.T, height.T], axis=-1)
+    paths = np.stack([scores.T, height.T], axis=-1)
     if n <= 200:  # noqa: PLR2004 -- more lines are a grey sheet
         panel.add_collection(LineCollection(list(paths), colors="#BBBBBB", linewidths=0.4, zorder=1))
     for place, look in enumerate(styles):
-        values = accuracy[place][np.isfinite(accuracy[place])]
+        values = scores[place][np.isfinite(scores[place])]
         if len(values) >= MIN_INTERVAL:
             low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
             panel.barh(
@@ -77,7 +87,7 @@ def _draw_final(panel: Axes, accuracy: Array, styles: list[Look]) -> None:
                 [middle, middle], [place - 0.28, place + 0.28], color=look.colour, linewidth=1.8, zorder=3
             )
         panel.plot(
-            accuracy[place],
+            scores[place],
             height[place],
             look.marker,
             color=look.colour,
@@ -86,6 +96,6 @@ def _draw_final(panel: Axes, accuracy: Array, styles: list[Look]) -> None:
             zorder=4,
         )
     panel.grid(visible=False, axis="y")
-    low, high = float(np.nanmin(accuracy)), float(np.nanmax(accuracy))
-    pad = max(0.05 * (high - low), 0.3)
+    low, high = float(np.nanmin(scores)), float(np.nanmax(scores))
+    pad = max(0.05 * (high - low), least) or 1.0
     panel.set_xlim(low - pad, high + pad)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -23,19 +22,18 @@ from hpbench.analysis.across import (
     regret_progress,
 )
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, panels
-from hpbench.analysis.captions import basis, counted
+from hpbench.analysis.captions import about_values, basis, counted
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import Method
 from hpbench.analysis.strokes import changes
-from hpbench.analysis.style import GREY, Look, crowd_text, gid, looks
+from hpbench.analysis.style import REFERENCE, Look, crowd_text, gid, looks
 from hpbench.analysis.targets import race_of, random_name
 from hpbench.seeding import bootstrap_stream
 
 __all__ = [
-    "GREY",
     "Line",
     "profile_figure",
     "race_figure",
@@ -62,7 +60,7 @@ def standing_figures(study: Study) -> Iterator[Drawn]:
 def regret_figure(study: Study, found: Across) -> Drawn:
     """Return F4: mean normalised regret against the share of the budget, on validation and on test."""
     frames = study.frames
-    figure, axes = _two_panels(len(found.strategies))
+    figure, axes = panels(2, height=2.3)
     progresses = {part: regret_progress(frames, found, part) for part, _ in _PARTS}
     readouts: list[Readout] = []
     for panel, (part, word) in zip(axes, _PARTS, strict=True):
@@ -81,7 +79,7 @@ def regret_figure(study: Study, found: Across) -> Drawn:
         "median after its first trial; a run without a result (yet) has the worst regret of its task. "
         f"{mean_text(found, {f'{word} data': progresses[part] for part, word in _PARTS})}{_START}"
         f"{_uncertainty(progresses.values())}Validation flatters: it is what was chosen by. "
-        f"Values below {_FLOOR:g} are drawn there. {left_text(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        f"Values below {_FLOOR:g} are drawn there. {left_text(frames, found)}{about_values(frames)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     legend_below(figure, _entries(frames, found, progresses["val"]))
     return Drawn("regret", "Normalised regret over all tasks", caption, figure, tuple(readouts))
@@ -109,7 +107,7 @@ def _uncertainty(progresses: Iterable[Progress | None], *, single: str = _SINGLE
 def rank_figure(study: Study, found: Across) -> Drawn:
     """Return F5: mean rank against the share of the budget, 1 on top."""
     frames = study.frames
-    figure, axes = _two_panels(len(found.strategies))
+    figure, axes = panels(2, height=2.3)
     finals: dict[str, float] = {}
     readouts: list[Readout] = []
     progresses = {part: rank_progress(frames, found, part) for part, _ in _PARTS}
@@ -127,7 +125,7 @@ def rank_figure(study: Study, found: Across) -> Drawn:
     caption = (
         "Mean rank by the incumbent's error, 1 is best: ranked within each task and repetition, ties averaged, a "
         f"run without a result (yet) last. {mean_text(found, {f'{word} data': progresses[part] for part, word in _PARTS})}{_START}{_uncertainty(progresses.values())}"
-        f"In the legend: final mean rank by test error. {left_text(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        f"In the legend: final mean rank by test error. {left_text(frames, found)}{about_values(frames)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     legend_below(figure, _entries(frames, found, progresses["val"], finals))
     return Drawn("rank", "Mean rank over all tasks", caption, figure, tuple(readouts))
@@ -137,7 +135,7 @@ def race_figure(study: Study) -> Drawn:
     """Return F6: the share of run-length-based targets reached against trials, logarithmic."""
     frames = study.frames
     race = race_of(study)
-    figure, (panel,) = panels(1, height=2.4, extra=0.2 + 0.16 * len(frames.strategies) / 2)
+    figure, (panel,) = panels(1, height=2.4)
     styles = looks(frames.strategies)
     unknown = np.full(len(race.trials), math.nan)
     lines = {name: Line(race.trials, share, unknown, unknown) for name, share in race.reached.items()}
@@ -145,21 +143,28 @@ def race_figure(study: Study) -> Drawn:
     entries: list[Entry] = [(_handle(styles[name]), frames.label(name)) for name in race.reached]
     if race.twice is not None:
         panel.step(
-            race.trials[: len(race.twice)], race.twice, where="post", color=GREY, linestyle="--", zorder=1
+            race.trials[: len(race.twice)],
+            race.twice,
+            where="post",
+            color=REFERENCE,
+            linestyle="--",
+            zorder=2.1,
         )
-        entries.append((Line2D([], [], color=GREY, linestyle="--"), "random, 2 trials for each"))
+        entries.append((Line2D([], [], color=REFERENCE, linestyle="--"), "random, 2 trials for each"))
     panel.set_ylim(-0.02, 1.02)
     panel.set_xlabel("trials")
     panel.set_ylabel("share of targets reached")
     if len(race.trials) > 1 and lines:
         log_ticks(panel, "x")
     legend_below(figure, entries)
+    absent = ", ".join(frames.label(name) for name in frames.strategies if name not in race.reached)
+    left = f"Left out, for on some task no run of theirs has ended: {absent}. " if absent else ""
     setter = "random search" if random_name(frames) else "the first strategy"
     caption = (
         f"Share of (run, target) pairs reached, mean over {counted(race.n_tasks, 'task')}. The {race.n_targets} targets "
         f"are nobody's choice: for each task the medians that {setter} reached after 1, 2, 4, … trials, in what the "
-        "strategies minimise on validation data. Grey: random search with two trials for each trial of the others, "
-        f"which ends at half of its trials, where all of them are used. No band. {basis(frames)}"
+        "strategies minimise on validation data. Violet, dashed: random search with two trials for each trial of the others, "
+        f"which ends at half of its trials, where all of them are used. No band. {left}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     return Drawn(
         "targets",
@@ -173,7 +178,7 @@ def race_figure(study: Study) -> Drawn:
 def profile_figure(study: Study, found: Across) -> Drawn:
     """Return F10: the share of runs whose final test score lies above each threshold."""
     frames = study.frames
-    figure, (panel,) = panels(1, height=2.4, extra=0.2 + 0.16 * len(found.strategies) / 2)
+    figure, (panel,) = panels(1, height=2.4)
     thresholds = np.arange(0, 101) / 100
     scored = {task: 1.0 - values[:, :, -1:] for task, values in found.scaled("test").items()}
     above = {task: (values > thresholds).astype(np.float64) for task, values in scored.items()}
@@ -189,16 +194,11 @@ def profile_figure(study: Study, found: Across) -> Drawn:
         "Performance profile: the share of runs whose final test score, 1 less the normalised regret, lies above τ; "
         "1 is the best incumbent of the study, 0 the baseline's median after its first trial. "
         f"{mean_text(found, {'test data': progress})}{_uncertainty([progress], single='; every run is a step')}"
-        f"{left_text(frames, found)}{crowd_text(frames.strategies)}{basis(frames)}"
+        f"{left_text(frames, found)}{about_values(frames)}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     return Drawn(
         "profile", "Performance profile", caption, figure, (Readout("τ", "", ("profile", "test"), lines),)
     )
-
-
-def _two_panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure of two panels with room for a legend of ``count`` strategies."""
-    return panels(2, height=2.3, extra=0.2 + 0.16 * -(-count // 4))
 
 
 def _lines(

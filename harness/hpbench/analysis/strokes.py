@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,19 @@ def draw_bands(
     styles: dict[str, Look],
     view: Callable[[Array], Array],
     names: tuple[str, str],
+    *,
+    worst: float = 1.0,
 ) -> None:
-    """Draw every strategy of one task: the median, and for those with a colour the quartiles or the repetitions."""
+    """Draw every strategy of one task: the median, and for those with a colour the quartiles or the repetitions.
+
+    A quartile that is no number, because a quarter of the runs have no result, is drawn at ``worst``.
+    """
     alpha = 0.15 if len(bands) <= _CROWD else 0.07
     for place, (strategy, band) in enumerate(bands.items()):
         look = styles[strategy]
         if look.banded:
-            _draw_spread(panel, band, look, view, (*names, strategy), alpha=alpha)
+            full = replace(band, high=np.where(np.isfinite(band.high), band.high, worst))
+            _draw_spread(panel, full, look, view, (*names, strategy), alpha=alpha)
         _draw_centre(panel, band, look, view(band.centre), (*names, strategy))
         spots = _spots(len(band.x), place, len(bands))
         panel.plot(
@@ -63,7 +70,7 @@ def _draw_spread(
         )
         return
     low = view(band.low)
-    high = view(np.where(np.isfinite(band.high), band.high, 1.0))
+    high = view(band.high)
     if band.x[0] == band.x[-1]:  # one point in time: an area would have no width
         panel.vlines(band.x[:1], low[:1], high[:1], color=look.colour, alpha=0.4, gid=gid("band", *names))
         return

@@ -19,10 +19,10 @@ from hpbench.analysis.writers import clean
 
 __all__ = [
     "DOUBLE",
-    "GREY",
     "KINDS",
     "PART_COLOURS",
     "RC",
+    "REFERENCE",
     "SINGLE",
     "STATUS_COLOURS",
     "Look",
@@ -56,19 +56,22 @@ KINDS = ("band", "cross", "filled", "line", "marks", "runs")
 PART_COLOURS = {"ask": "#E69F00", "train": "#56B4E9", "evaluate": "#009E73", "tell": "#CC79A7"}
 """Colours of the parts of a trial's time."""
 
-GREY = "#888888"
-"""Of a reference that is no strategy of the study."""
+REFERENCE = "#8250C4"
+"""Of a reference that is no strategy of the study: a violet that no strategy has, grey or not."""
 
 STATUS_COLOURS = {
     "ok": "#9ECAE1",
     "diverged": "#D55E00",
-    "out_of_memory": "#000000",
+    "out_of_memory": "#0A0A0A",
     "timeout": "#E69F00",
     "error": "#CC79A7",
     "killed": "#6A3D9A",
-    "none": "#FFFFFF",
+    "none": "#FDFDFD",
 }
-"""Colours of a trial's status; ``none``: there is no such trial."""
+"""Colours of a trial's status; ``none``: there is no such trial.
+
+They colour pixels, which a dark page cannot replace, so none is a colour that it replaces elsewhere.
+"""
 
 RC: Mapping[str, object] = {
     "axes.grid": True,
@@ -134,7 +137,7 @@ def crowd_text(strategies: Sequence[str]) -> str:
     """Return what a caption says of curves beyond the eighth, ending in a space; nothing where there are none."""
     if len(strategies) <= len(_OKABE_ITO):
         return ""
-    return f"The first {len(_OKABE_ITO)} strategies have colours and bands, the others are grey lines alone. "
+    return f"The first {len(_OKABE_ITO)} strategies have colours, and bands where there are any; the others are grey lines alone. "
 
 
 @cache
@@ -150,8 +153,10 @@ def drawable(text: str) -> str:
 
 
 def wrapped(text: str, width: int = 26, lines: int = 3) -> str:
-    """Return ``text`` broken into at most ``lines`` lines of ``width`` characters."""
-    broken = textwrap.wrap(drawable(text), width, break_on_hyphens=False) or [""]
+    """Return ``text`` broken into at most ``lines`` lines of ``width`` characters, at hyphens only where it must."""
+    shown = drawable(text)
+    long = any(len(word) > width for word in shown.split())
+    broken = textwrap.wrap(shown, width, break_on_hyphens=long) or [""]
     if len(broken) > lines:
         broken = [*broken[: lines - 1], broken[lines - 1][: width - 1] + "…"]
     return "\n".join(broken)

@@ -35,7 +35,7 @@ def two_figures(between: Between, matched: pd.DataFrame, gate: Gate | None) -> I
 def _changes(between: Between, gate: Gate | None) -> Drawn:
     """Return the change of every strategy with its interval, a panel a task."""
     names = between.strategies
-    figure, axes = panels(len(between.tasks), height=0.95 + 0.25 * len(names), extra=0.25)
+    figure, axes = panels(len(between.tasks), height=0.95 + 0.25 * len(names))
     styles = looks(between.a.frames.strategies)
     for place, (panel, task) in enumerate(zip(axes, between.tasks, strict=True)):
         panel.axvline(0.0, color="#555555", linewidth=0.7, zorder=1)
@@ -61,14 +61,15 @@ def _changes(between: Between, gate: Gate | None) -> Drawn:
     legend_below(figure, entries)
     caption = (
         f"Change of final test {between.a.frames.measure()} from {between.names[0]} to {between.names[1]}; right of zero the second is "
-        f"better. {METHODS} Where repetitions are not paired, Welch's interval."
+        f"better. {METHODS} Where repetitions are not paired, Welch's interval. Intervals are no tests: those are "
+        "Wilcoxon's signed-rank test, unpaired his rank-sum test, Holm-adjusted, in the table."
     )
     return Drawn("compare-changes", "What changed", caption, figure)
 
 
 def _curves(between: Between, axis: Axis) -> Drawn:
     """Return the median curves of both studies, a panel a task: the first solid, the second dotted."""
-    figure, axes = panels(len(between.tasks), extra=0.2 + 0.16 * -(-(len(between.strategies) + 2) // 3))
+    figure, axes = panels(len(between.tasks))
     styles = looks(between.a.frames.strategies)
     bands = [bands_of(study, axis, "val") for study in (between.a, between.b)]
     for place, (panel, task) in enumerate(zip(axes, between.tasks, strict=True)):
@@ -131,7 +132,7 @@ def _times(between: Between, matched: pd.DataFrame) -> Drawn:
     """Return F14: seconds of the same trial in both studies, log-log, with the identity line."""
     good = matched[matched["same"] & matched["ok"]]
     good = good[(good["seconds_a"] > 0) & (good["seconds_b"] > 0)]
-    figure, (panel,) = panels(1, height=2.9, extra=0.35)
+    figure, (panel,) = panels(1, height=2.9)
     seconds = good[["seconds_a", "seconds_b"]].to_numpy()
     ends = np.array([seconds.min() / 1.4, seconds.max() * 1.4])
     panel.plot(ends, ends, color="#555555", linewidth=0.8)

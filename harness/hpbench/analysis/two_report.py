@@ -56,13 +56,17 @@ class TwoReport:
 
     @property
     def tables(self) -> list[Table]:
-        """Every table that has a row."""
+        """Every table that has a row; captions end with what both studies rest on."""
         found = [
             self.changes,
             agreement_table(self.between, self.matched),
             ratio_table(self.between, self.matched),
         ]
-        return [table for table in found if len(table.values)]
+        return [
+            replace(table, caption=f"{table.caption} {_rests(self.between)}")
+            for table in found
+            if len(table.values)
+        ]
 
     @property
     def statements(self) -> list[str]:
@@ -86,6 +90,11 @@ def compare_results(first: Path, second: Path, *, margin: float | None = None) -
     between = compare_studies(load_frames(first), load_frames(second), _names(first, second))
     gate = None if margin is None else gate_of(between, margin)
     return TwoReport(between, gate, matched_trials(between), (first, second))
+
+
+def _rests(between: Between) -> str:
+    """Return what both studies rest on, for captions: tasks, repetitions, budgets, clocks, devices, failures."""
+    return " ".join(two_basis(between))
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:
@@ -129,6 +138,7 @@ def _write_figures(report: TwoReport, folder: Path) -> tuple[list[Path], list[Pi
     from hpbench.analysis import canvas, printing, two_figures  # noqa: PLC0415 -- matplotlib, only where drawing happens
 
     def sheet_of(drawn: Drawn) -> printing.Sheet:
+        drawn = replace(drawn, caption=f"{drawn.caption} {_rests(report.between)}")
         picture = Picture(f"fig-{drawn.name}", drawn.title, drawn.caption)
         return printing.Sheet(drawn, picture, f"f-{drawn.name}")
 

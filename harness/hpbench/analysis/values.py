@@ -38,8 +38,8 @@ def value_table(study: Study) -> Table:
     caption = (
         "Tasks whose result is a value to be minimised and no share of correct examples: the smallest value of "
         "each run, mean over repetitions [95 % interval], and how far that mean lies above the known minimum of "
-        "the function, if the suite left its space as it is. Such tasks have no accuracy, so tables and figures of "
-        "accuracy are empty for them; ranks and targets follow the value. "
+        "the function, if the suite left its space as it is. Such tasks have no accuracy, so they are left out of tables and figures "
+        "of accuracy; ranks, regret and targets follow the value. "
     )
     if frames.baseline is not None:
         columns.append(Column(f"p vs {frames.label(frames.baseline)} (Holm)", _p))

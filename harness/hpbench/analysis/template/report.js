@@ -30,13 +30,14 @@
   const chosen = {};
   const pick = () => {
     for (const view of views)
-      view.classList.toggle("off", Object.entries(chosen).some(([key, value]) => view.dataset[key] !== value));
+      view.classList.toggle("off", Object.entries(chosen).some(([key, value]) => (view.dataset[key] || value) !== value));
   };
   const controls = document.getElementById("controls");
   if (controls && views.length) {
     const choices = make("div", "", { class: "choices" });
     for (const [key, title] of [["x", "against"], ["part", "on"], ["scale", "as"]]) {
-      const values = [...new Set(views.map((view) => view.dataset[key]))];
+      const values = [...new Set(views.map((view) => view.dataset[key]).filter(Boolean))];
+      if (!values.length) continue;
       chosen[key] = values[0];
       const group = make("fieldset");
       group.append(make("legend", title));
@@ -108,8 +109,12 @@
   const value = (row, place) => row.cells[place].textContent.trim();
   const order = (text, numeric) => {
     if (!numeric) return text.toLowerCase();
-    const found = parseFloat(text.replace(/^[<>\s]+/, text.startsWith("<") ? "-" : ""));
-    return Number.isNaN(found) ? (text.startsWith("∞") ? Number.MAX_VALUE : Infinity) : found;
+    if (/^[+-]?(∞|inf)/.test(text)) return (text.startsWith("-") ? -1 : 1) * Number.MAX_VALUE;
+    const found = /[+-]?(?:\d+(?:,\d{3})*(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?/i.exec(text);
+    if (!found) return Infinity; // no number: last, whichever way
+    const number = parseFloat(found[0].replaceAll(",", ""));
+    const beyond = { "<": -1e-9, ">": 1e-9 }[text[0]] || 0;
+    return number + beyond * Math.abs(number);
   };
   const copy = async (text, button) => {
     const title = button.textContent;

@@ -12,7 +12,7 @@ from hpbench.analysis.canvas import drawing
 from hpbench.analysis.comparison import Study, study_of
 from hpbench.analysis.figures import bands_of, best_figure
 from hpbench.analysis.standing import race_figure
-from hpbench.analysis.style import GREY
+from hpbench.analysis.style import REFERENCE
 from hpbench.analysis.targets import pace_of, race_of, random_name, random_twice, targets_of
 from hpbench.study import RunState
 
@@ -61,7 +61,7 @@ def test_captions_say_where_the_reference_ends(made: Study) -> None:
         for drawn, text in ((race, "ends at half of its trials"), (best, "it ends at t = T / 2")):
             assert text in drawn.caption
             for panel in drawn.figure.axes:
-                (line,) = [line for line in panel.lines if line.get_color() == GREY]
+                (line,) = [line for line in panel.lines if line.get_color() == REFERENCE]
                 assert np.max(np.asarray(line.get_xdata())) == 10
 
 

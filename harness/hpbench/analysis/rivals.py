@@ -20,7 +20,7 @@ from hpbench.analysis.across import (
     rank_progress,
     regret_progress,
 )
-from hpbench.analysis.captions import basis, counted, p_text
+from hpbench.analysis.captions import about_values, basis, counted, p_text
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
@@ -203,7 +203,7 @@ def across_table(study: Study) -> Table:
         "incumbent of the study, 1 the baseline's median after its first trial; a run without a result has the "
         f"worst of its task. Area: mean regret from {100 * FRACTIONS[found.start]:.0f} % of the budget, where every run "
         "has ended a trial, to its end, all shares weighing the same. IQM: mean of the middle half of all runs of all "
-        f"tasks. {mean_text(found, regrets)}{left_text(frames, found)}{basis(frames)}"
+        f"tasks. {mean_text(found, regrets)}{about_values(frames)}{left_text(frames, found)}{basis(frames)}"
     )
     return Table("across", "Over all tasks", caption, pd.DataFrame(rows), columns)
 

@@ -214,7 +214,9 @@ def _named(
 
 
 def _as_numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the numbers that all texts are, or None."""
+    """Return the numbers that all texts are, or None; underscores are Python's, not the world's."""
+    if any("_" in text for text in texts):
+        return None
     try:
         return np.array([float(text) for text in texts])
     except ValueError:

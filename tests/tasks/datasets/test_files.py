@@ -153,6 +153,22 @@ def test_vectors_in_npz_may_have_gaps(tmp_path: Path) -> None:
     assert np.isnan(found.inputs[1, 0])
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_a_column_without_any_value_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"data.{kind}"
+    known, labels = [1.0, 2.0, 3.0], ["a", "b", "a"]
+    if kind == "csv":
+        written(tmp_path, "x,gap,y\n" + "".join(f"{x},,{y}\n" for x, y in zip(known, labels, strict=True)))
+    elif kind == "parquet":
+        parquet.write_table(pa.table({"x": known, "gap": [float("nan")] * 3, "y": labels}), path)
+    else:
+        np.savez(path, x=np.array([known, [np.nan] * 3]).T, y=np.array(labels))
+    with pytest.raises(
+        UsageError, match=r"column '(gap|x\[1\])' .*must hold a value somewhere, all 3 are missing"
+    ):
+        load(path, "y")
+
+
 @pytest.mark.parametrize(
     ("stored", "given", "expected"),
     [

@@ -278,7 +278,7 @@ def _check_shapes(name: str, inputs: tuple[int, ...], targets: tuple[int, ...]) 
 
 
 def _check_columns(name: str, inputs: Inputs, columns: Sequence[Column]) -> None:
-    """Raise unless there is a finite or missing value for each column, and the encoded table has a sane size."""
+    """Raise unless there is a finite or missing value for each column, in each a value, and the encoded table has a sane size."""
     if inputs.ndim != 2 or inputs.shape[1] != len(columns):  # noqa: PLR2004 - a table has two axes
         raise UsageError(
             f"inputs of data set {name!r} must have the shape (n, {len(columns)}), one for each column, "
@@ -286,6 +286,12 @@ def _check_columns(name: str, inputs: Inputs, columns: Sequence[Column]) -> None
         )
     if np.isinf(inputs).any():
         raise UsageError(f"inputs of data set {name!r} must be finite or missing (NaN), got infinity.")
+    empty = np.isnan(inputs).all(axis=0)
+    if empty.any():
+        raise UsageError(
+            f"column {columns[empty.argmax()].name[:_LONGEST_SHOWN]!r} of data set {name!r} must hold a value "
+            f"somewhere, all {len(inputs)} are missing; remove it."
+        )
     width = sum(column.width for column in columns)
     if len(inputs) * width > _MOST_VALUES:
         raise UsageError(

@@ -34,6 +34,9 @@ from hpbench.trial import Config
 
 __all__ = ["ReferenceState", "ReferenceTrainer", "make_optimizer"]
 
+_MOST_SCORED, _FEWEST_SCORED, _NUMBERS_SCORED = 4096, 128, 2**20
+"""Examples that are scored at once: as many as hold so many numbers, within these ends."""
+
 
 @dataclass
 class ReferenceState:
@@ -196,16 +199,23 @@ def _loss(outputs: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
 def score(module: nn.Module, inputs: Tensor, targets: Tensor) -> Scores:
     """Return counts and mean cross-entropy (nats) of ``module`` on a whole part, shape ``(n, ...)``.
 
-    Of a regression, whose targets are floats, the share of the variance that is not explained.
+    Of a regression, whose targets are floats, the share of the variance that is not explained. Examples
+    go through the network in blocks, so that a large part takes no more memory than a small one.
     """
     if module.training:
         module.eval()
-    logits = module(inputs)
+    size = min(_MOST_SCORED, max(_FEWEST_SCORED, _NUMBERS_SCORED // inputs[0].numel()))
+    correct, total = 0, 0.0
+    for block, goals in zip(inputs.split(size), targets.split(size), strict=True):
+        outputs = module(block)
+        if targets.is_floating_point():
+            total += float((outputs[:, 0].double() - goals.double()).square().sum())
+        else:
+            total += float(functional.cross_entropy(outputs, goals)) * len(goals)
+            correct += int((outputs.argmax(dim=1) == goals).sum())
     if targets.is_floating_point():
-        squares = float((logits[:, 0].double() - targets.double()).square().sum())
-        return Scores(None, None, unexplained(squares, targets))
-    loss = float(functional.cross_entropy(logits, targets))
-    correct = int((logits.argmax(dim=1) == targets).sum())
+        return Scores(None, None, unexplained(total, targets))
+    loss = total / len(targets)
     return Scores(correct, len(targets), loss if math.isfinite(loss) else None)
 
 

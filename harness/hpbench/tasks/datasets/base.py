@@ -289,7 +289,7 @@ def _check_columns(name: str, inputs: Inputs, columns: Sequence[Column]) -> None
     empty = np.isnan(inputs).all(axis=0)
     if empty.any():
         raise UsageError(
-            f"column {columns[empty.argmax()].name[:_LONGEST_SHOWN]!r} of data set {name!r} must hold a value "
+            f"column {columns[int(empty.argmax())].name[:_LONGEST_SHOWN]!r} of data set {name!r} must hold a value "
             f"somewhere, all {len(inputs)} are missing; remove it."
         )
     width = sum(column.width for column in columns)

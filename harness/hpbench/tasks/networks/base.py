@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "GROUP",
     "TRAINING_CONSTANTS",
     "TRAINING_DEFAULTS",
     "TRAINING_LIMITS",
@@ -27,6 +28,9 @@ __all__ = [
 
 Shape = tuple[int, ...]
 Build = Callable[[Config, Shape, int], "nn.Module"]
+
+GROUP = 8
+"""Channels that group normalisation treats together, and what the features of an attention head are a multiple of."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class NetworkFamily:
         cohort: whether ``torch.func.vmap`` can take the module, so that lanes can be stacked; it has no
             buffers that training changes, and all its randomness comes from ``Dropout``.
         compiled: whether the module consists of layers that compiled training knows.
+        check: what raises a ``UsageError`` for a search space in which some configuration cannot be built,
+            as where heads do not divide a width; it is asked before anything trains.
             ``hpbench.testing.network_kit`` checks what a family declares.
 
     Raises:
@@ -74,6 +80,7 @@ class NetworkFamily:
     buckets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     cohort: bool = False
     compiled: bool = False
+    check: Callable[[SearchSpace], None] | None = None
 
     def __post_init__(self) -> None:
         plain = self.build.build if isinstance(self.build, _Repeatable) else self.build

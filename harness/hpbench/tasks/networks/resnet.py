@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpbench.space import Categorical, Integer, SearchSpace
 from hpbench.tasks.networks.base import (
+    GROUP,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -14,6 +15,7 @@ from hpbench.tasks.networks.base import (
     Shape,
     training_parameters,
 )
+from hpbench.tasks.networks.checks import check_divides
 from hpbench.trial import Config
 
 if TYPE_CHECKING:
@@ -78,6 +80,11 @@ def _built(config: Config, input_shape: Shape, n_classes: int, norm: Callable[[i
     return nn.Sequential(*modules, *last, nn.Linear(channels, n_classes))
 
 
+def check_groups(space: SearchSpace) -> None:
+    """Raise unless groups of ``GROUP`` channels can be normalised; see ``NetworkFamily.check``."""
+    check_divides(space, "channels", unit=GROUP)
+
+
 RESNET = NetworkFamily(
     name="resnet",
     space=SearchSpace(
@@ -108,6 +115,7 @@ RESNET = NetworkFamily(
     shaping=("layers", "channels", "batch_size"),
     cohort=True,
     compiled=True,
+    check=check_groups,
 )
 
 RESNET_BATCHNORM = replace(
@@ -119,4 +127,5 @@ RESNET_BATCHNORM = replace(
     ),
     cohort=False,
     compiled=False,
+    check=None,
 )

@@ -206,7 +206,7 @@ def score(module: nn.Module, inputs: Tensor, targets: Tensor) -> Scores:
         module.eval()
     size = min(_MOST_SCORED, max(_FEWEST_SCORED, _NUMBERS_SCORED // inputs[0].numel()))
     correct, total = 0, 0.0
-    for block, goals in zip(inputs.split(size), targets.split(size), strict=True):
+    for block, goals in zip(torch.split(inputs, size), torch.split(targets, size), strict=True):
         outputs = module(block)
         if targets.is_floating_point():
             total += float((outputs[:, 0].double() - goals.double()).square().sum())

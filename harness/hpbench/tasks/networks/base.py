@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hpbench.errors import UsageError
+from hpbench.errors import UsageError, unknown_name
 from hpbench.space import Categorical, Condition, Float, Parameter, SearchSpace
 from hpbench.trial import Config, Value
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUP",
+    "TRAINING_CONDITIONS",
     "TRAINING_CONSTANTS",
     "TRAINING_DEFAULTS",
     "TRAINING_LIMITS",
@@ -151,6 +152,9 @@ TRAINING_LIMITS: Mapping[str, tuple[float, float]] = {
 TRAINING_CONSTANTS: Mapping[str, Value] = {"label_smoothing": 0.0, "nesterov": False}
 """Hyperparameters that are fixed unless a suite gives them a range."""
 
+TRAINING_CONDITIONS: Mapping[str, Condition] = {"nesterov": Condition("optimizer", ("sgd",))}
+"""When a constant has an effect, where that is not always."""
+
 TRAINING_DEFAULTS: Mapping[str, Value] = {
     "learning_rate": 1e-3,
     "batch_size": 32,
@@ -193,10 +197,26 @@ def training_space(*own: Parameter, without: Collection[str] = (), **defaults: V
         without: hyperparameters of the training that mean nothing to it, such as ``"dropout"``.
         defaults: of its own hyperparameters, and others than the usual ones of the training; one that is
             left out is the middle of its range.
+
+    Raises:
+        UsageError: ``without`` or ``defaults`` names what is not there.
     """
+    known = (*TRAINING_DEFAULTS, *TRAINING_CONSTANTS)
+    for name in without:
+        if name not in known:
+            raise unknown_name("hyperparameter of the training", name, known)
+    left = [item.name for item in own] + [name for name in known if name not in without]
+    for name in defaults:
+        if name not in left:
+            raise unknown_name("hyperparameter", name, left)
     usual = {name: value for name, value in TRAINING_DEFAULTS.items() if name not in without}
     return SearchSpace(
         parameters=(*own, *(item for item in training_parameters() if item.name not in without)),
-        constants={name: value for name, value in TRAINING_CONSTANTS.items() if name not in without},
+        constants={
+            name: defaults.get(name, value)
+            for name, value in TRAINING_CONSTANTS.items()
+            if name not in without
+        },
         defaults={**usual, **defaults},
+        conditions=TRAINING_CONDITIONS,
     )

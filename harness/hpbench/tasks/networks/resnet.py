@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hpbench.space import Categorical, Integer, SearchSpace
 from hpbench.tasks.networks.base import (
     GROUP,
+    TRAINING_CONDITIONS,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -95,6 +96,7 @@ RESNET = NetworkFamily(
             *training_parameters(),
         ),
         constants=TRAINING_CONSTANTS,
+        conditions=TRAINING_CONDITIONS,
         defaults={
             **TRAINING_DEFAULTS,
             "layers": 3,

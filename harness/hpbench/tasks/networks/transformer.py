@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hpbench.space import Categorical, Integer, SearchSpace
 from hpbench.tasks.networks.base import (
     GROUP,
+    TRAINING_CONDITIONS,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -82,6 +83,7 @@ TRANSFORMER = NetworkFamily(
             *training_parameters(),
         ),
         constants=TRAINING_CONSTANTS,
+        conditions=TRAINING_CONDITIONS,
         defaults={
             **TRAINING_DEFAULTS, "layers": 2, "width": 64, "heads": 2, "ratio": 4, "activation": "gelu",
             "dropout": 0.1,

@@ -22,8 +22,10 @@ from hpbench.tasks.networks.layers import Dropout
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.lanes import require_same_shape, true_shapes
 from hpbench.tasks.training.outcome import Outcome, Scores, unexplained
+from hpbench.tasks.training.probe import check_outputs
 from hpbench.tasks.training.randomness import (
     batch_order,
+    drawing_nothing,
     dropout_key,
     initial_module,
     learning_rate_factors,
@@ -123,7 +125,8 @@ class ReferenceTrainer:
         key = dropout_key(stream)
         while state.epochs < epochs and not state.outcome.over(self.patience):
             begun = self._now()
-            self._train_epoch(state, data, stream, key)
+            with drawing_nothing(self.family.name, self.device):
+                self._train_epoch(state, data, stream, key)
             trained = self._now()
             state.epochs += 1
             val = score(state.module, data.val_inputs, data.val_targets)
@@ -157,7 +160,10 @@ class ReferenceTrainer:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * factors[step]
             optimizer.zero_grad(set_to_none=True)
-            loss = _loss(module(data.train_inputs[examples]), data.train_targets[examples], recipe)
+            outputs = module(data.train_inputs[examples])
+            if step == 0:
+                check_outputs(self.family.name, outputs, len(examples), self.n_classes)
+            loss = _loss(outputs, data.train_targets[examples], recipe)
             if recipe.l1 > 0.0:
                 loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in weights]).sum()
             loss.backward()  # type: ignore[no-untyped-call]

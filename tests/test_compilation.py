@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from hpbench import compilation
-from hpbench.compilation import REPAID_STEPS, SHARED_STEPS, decide_steps, planned_steps, steps_per_epoch
+from hpbench.compilation import (
+    REPAID_STEPS,
+    SHARED_STEPS,
+    clipped_batches,
+    decide_steps,
+    planned_steps,
+    steps_per_epoch,
+)
 from hpbench.errors import UsageError
+from hpbench.overrides import apply_overrides
 from hpbench.suite import Suite, space_of
 from hpbench.tasks.networks import REGISTRY
 
@@ -53,6 +61,19 @@ def test_steps_are_counted_over_the_batch_sizes_of_the_space() -> None:
     assert steps_per_epoch(space, 1078.2) == (67 + 33 + 16 + 8) / 4
     assert steps_per_epoch(space.fixed("batch_size", 50), 1078.2) == 21
     assert steps_per_epoch(space.fixed("batch_size", 5000), 1078.2) == 1
+
+
+def test_batch_sizes_above_the_training_part_are_told_and_refused_where_nothing_else_is_left() -> None:
+    family = REGISTRY.get("mlp")
+    assert clipped_batches(family.space, 1078.2) == []
+    assert clipped_batches(family.space, 107.0) == [128]
+    assert clipped_batches(family.space.fixed("batch_size", 5000), 107.0) == [5000]
+    wide = apply_overrides(family.space, {"batch_size": [5000, 6000]}, limits=family.limits)
+    assert clipped_batches(wide, 5500.0) == [6000]
+    with pytest.raises(
+        UsageError, match=r"must have a value below the 107 training examples, got \[5000, 6000\]"
+    ):
+        clipped_batches(wide, 107.0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,45 @@ def test_a_list_makes_a_constant_searched() -> None:
     assert space["nesterov"] == Categorical("nesterov", (False, True))
     assert space["smoothing"] == Categorical("smoothing", (0.0, 0.1), ordered=True)
     assert set(space.constants) == {"repeats", "mode"}
+
+
+WAITING = replace(SPACE, conditions={"nesterov": Condition("optimizer", ("sgd",))})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "when"),
+    [
+        ({"nesterov": [False, True]}, Condition("optimizer", ("sgd",))),
+        ({"nesterov": [False, True], "optimizer": ["sgd", "adam"]}, Condition("optimizer", ("sgd",))),
+        ({"nesterov": [False, True], "optimizer": "sgd"}, None),
+        ({"nesterov": [False, True], "smoothing": [0.0, 0.1], "optimizer": "sgd"}, None),
+    ],
+)
+def test_a_constant_that_waits_is_searched_only_where_it_matters(
+    overrides: dict[str, Any], when: Condition | None
+) -> None:
+    space = apply_overrides(WAITING, overrides, limits=LIMITS)
+    assert space["nesterov"].when == when
+    for seed in range(20):
+        config = space.sample(np.random.default_rng(seed))
+        assert ("nesterov" in config) == (config.get("optimizer", "sgd") == "sgd")
+        assert space.complete(config).keys() >= set(space.constants)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", ["adam", "adamw"]])
+@pytest.mark.parametrize("nesterov", [True, [False, True]])
+def test_a_constant_that_can_never_matter_is_refused(optimizer: object, nesterov: object) -> None:
+    overrides = {"nesterov": nesterov, "optimizer": optimizer}
+    with pytest.raises(UsageError, match=r"`nesterov` exists only where `optimizer` is one of \['sgd'\]"):
+        apply_overrides(WAITING, overrides, limits=LIMITS)
+    assert apply_overrides(WAITING, {"nesterov": True}, limits=LIMITS).constants["nesterov"] is True
+
+
+@pytest.mark.parametrize("name", networks.REGISTRY.names())
+def test_nesterov_waits_for_sgd_in_every_family(name: str) -> None:
+    family = networks.REGISTRY.get(name)
+    searched = apply_overrides(family.space, {"nesterov": [False, True]}, limits=family.limits)
+    assert searched["nesterov"].when == Condition("optimizer", ("sgd",))
 
 
 def test_narrowing_a_parent_narrows_the_condition() -> None:

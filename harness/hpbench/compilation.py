@@ -21,6 +21,7 @@ __all__ = [
     "STEP_SECONDS",
     "UNKNOWN_STEP_SECONDS",
     "Steps",
+    "clipped_batches",
     "decide_steps",
     "planned_steps",
     "steps_per_epoch",
@@ -168,12 +169,32 @@ def train_examples(suite: Suite, task: SuiteTask) -> float:
 
 def steps_per_epoch(space: SearchSpace, examples: float) -> float:
     """Return the mean number of batches over the batch sizes that may occur."""
-    if "batch_size" in space.constants:
-        sizes: Sequence[float] = [float(space.constants["batch_size"])]
-    elif "batch_size" in space.names:
-        parameter = space["batch_size"]
-        values = parameter.choices if isinstance(parameter, Categorical) else parameter.levels(3)
-        sizes = [float(value) for value in values]
-    else:
-        sizes = [32.0]
+    sizes = _batch_sizes(space) or [32]
     return sum(max(1.0, examples // size) for size in sizes) / len(sizes)
+
+
+def clipped_batches(space: SearchSpace, examples: float) -> list[int]:
+    """Return the batch sizes of ``space`` above the training examples, all of which then make one batch.
+
+    Raises:
+        UsageError: several batch sizes are to be compared, and all are above, so that they are the same.
+    """
+    sizes = _batch_sizes(space)
+    clipped = [size for size in sizes if size > examples]
+    if len(clipped) == len(sizes) > 1:
+        raise UsageError(
+            f"`batch_size` must have a value below the {examples:.0f} training examples, got {sizes}: each of them would "
+            "take all examples at once. Use smaller batches, or fix one."
+        )
+    return clipped
+
+
+def _batch_sizes(space: SearchSpace) -> list[int]:
+    """Return the batch sizes that may occur, of a range the least, the middle and the largest."""
+    if "batch_size" in space.constants:
+        return [int(space.constants["batch_size"])]
+    if "batch_size" not in space.names:
+        return []
+    parameter = space["batch_size"]
+    values = parameter.choices if isinstance(parameter, Categorical) else parameter.levels(3)
+    return [int(value) for value in values]

@@ -51,6 +51,8 @@ def apply_overrides(
     for name in [name for name in (*space.names, *space.constants) if name in read]:
         if name not in result.names and name not in result.constants:
             raise UsageError(_at(_why_absent(space, name), f"{where}.{name}"))
+        if name in space.constants and not result.can_matter(name):
+            raise UsageError(_at(_why_absent(space, name), f"{where}.{name}"))
         result = _applied(result, name, read[name])
     if not result.parameters:
         raise UsageError(_at("every hyperparameter is fixed; leave at least one to search", where))
@@ -94,7 +96,7 @@ def _applied(space: SearchSpace, name: str, override: Parameter | Value) -> Sear
 
 def _why_absent(space: SearchSpace, name: str) -> str:
     """Return why other overrides leave ``name`` without any effect."""
-    condition = space[name].when
+    condition = space[name].when if name in space.names else space.conditions.get(name)
     parent, values = ("", []) if condition is None else (condition.parent, list(condition.values))
     return (
         f"`{name}` exists only where `{parent}` is one of {values!r}, which this suite leaves out; "

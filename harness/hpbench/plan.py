@@ -11,6 +11,7 @@ from hpbench.compilation import (
     STEP_SECONDS,
     UNKNOWN_STEP_SECONDS,
     Steps,
+    clipped_batches,
     decide_steps,
     steps_per_epoch,
     train_examples,
@@ -128,9 +129,12 @@ def make_plan(suite: Suite, *, only: str | None = None, device: str = "cpu") -> 
         device: where the study would train.
 
     Raises:
-        UsageError: every pairing is refused, ``only`` matches nothing, an option is impossible, or steps
-            are to be compiled and there is no compiler.
+        UsageError: every pairing is refused, ``only`` matches nothing, an option is impossible, steps are
+            to be compiled and there is no compiler, or all batch sizes of a task are above its training part.
     """
+    for task in suite.tasks:
+        if task.function is None:
+            clipped_batches(space_of(task), train_examples(suite, task))
     refused = [
         refusal
         for task in suite.tasks

@@ -19,6 +19,7 @@ _SHARD_BYTES = SPLIT_BYTES
 """What the runs of one shard may keep in memory at once: splits, and training states for continuing."""
 
 _TENSORS_OF_A_STATE = 4
+_NUMBER_BYTES = 4
 _LEAST_COMPANY = 4
 
 
@@ -97,7 +98,7 @@ def run_bytes(suite: Suite, task: SuiteTask, *, compiled: bool) -> int:
     features = math.prod(dataset.shape)
     taps = 9 if family.inputs == "image" else 1
     parameters = width * (features * taps + layers * taps * width + features * dataset.n_classes)
-    states = trials * parameters * _TENSORS_OF_A_STATE * dataset.inputs.itemsize
+    states = trials * parameters * _TENSORS_OF_A_STATE * _NUMBER_BYTES
     return (data + states) * trainings
 
 

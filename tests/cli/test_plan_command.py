@@ -73,6 +73,18 @@ def test_the_plan_says_how_cohorts_are_trained_and_what_is_calibrated(
     assert "there is no C compiler" in answer.err
 
 
+def test_the_plan_names_batches_that_hold_all_examples(call: Callable[..., Any], suite_file: Path) -> None:
+    line = "iris-mlp: batches of 128 hold all of about 90 training examples."
+    assert line in call("plan", suite_file).out
+    task = json.loads(call("plan", suite_file, "--json").out)["tasks"]["iris-mlp"]
+    assert (task["train_examples"], task["clipped_batches"]) == (90, [128])
+    text = suite_file.read_text(encoding="utf-8")
+    for sizes, code in (("[100, 200]", 2), ("[50, 200]", 0), ("200", 0)):
+        changed = text.replace("[[strategies]]", f"[tasks.space]\nbatch_size = {sizes}\n[[strategies]]", 1)
+        suite_file.write_text(changed, encoding="utf-8")
+        assert call("plan", suite_file).code == code
+
+
 def test_the_plan_says_what_validation_means_in_trainings(call: Callable[..., Any], suite_file: Path) -> None:
     held = "Validation: 20 % of the examples are held out, one training a trial."
     assert held in call("plan", suite_file).out

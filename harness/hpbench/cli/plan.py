@@ -11,7 +11,7 @@ from hpbench.cli import options
 
 if TYPE_CHECKING:
     from hpbench.plan import Calibration, Plan
-    from hpbench.suite import Suite
+    from hpbench.suite import Suite, SuiteTask
 
 __all__ = ["plan"]
 
@@ -97,10 +97,22 @@ def content_of(
                 "steps_reason": steps.reason,
                 "signatures": clocks[task].signatures if task in clocks else 0,
                 "calibration_seconds": clocks[task].seconds if task in clocks else 0.0,
+                **_examples(suite, suite.task(task)),
             }
             for task, steps in plan.steps.items()
         },
     }
+
+
+def _examples(suite: Suite, task: SuiteTask) -> dict[str, Any]:
+    """Return roughly how many examples train, and the batch sizes that are above; nothing of a function."""
+    from hpbench.compilation import clipped_batches, train_examples
+    from hpbench.suite import space_of
+
+    if task.function is not None:
+        return {}
+    examples = train_examples(suite, task)
+    return {"train_examples": round(examples), "clipped_batches": clipped_batches(space_of(task), examples)}
 
 
 def text_of(content: dict[str, Any]) -> str:
@@ -169,6 +181,9 @@ def _task_lines(content: dict[str, Any]) -> list[str]:
         if task["signatures"]:
             count = f"{task['signatures']} signatures"
             parts.append(f"calibrates {count} first, about {duration(task['calibration_seconds'])}")
+        if task.get("clipped_batches"):
+            sizes = ", ".join(map(str, task["clipped_batches"]))
+            parts.append(f"batches of {sizes} hold all of about {task['train_examples']} training examples")
         if parts:
             lines.append(clean(f"{name}: {'; '.join(parts)}."))
     return lines

@@ -24,6 +24,8 @@ class SearchSpace:
         constants: names that a suite has fixed; strategies never see them, trainers do.
         defaults: the published default of each name; a range that no longer holds a default takes
             the nearest value that it does hold.
+        conditions: of constants that mean something only where another hyperparameter has certain
+            values, which a suite that searches them gets.
 
     Raises:
         UsageError: names repeat, or a condition names a later or unknown parameter or a value that
@@ -33,6 +35,7 @@ class SearchSpace:
     parameters: tuple[Parameter, ...]
     constants: Mapping[str, Value] = field(default_factory=dict)
     defaults: Mapping[str, Value] = field(default_factory=dict)
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         seen: dict[str, Parameter] = {}
@@ -144,7 +147,7 @@ class SearchSpace:
             UsageError: the space has neither a parameter nor a constant of that name.
         """
         if name in self.constants:
-            return SearchSpace(self.parameters, {**self.constants, name: value}, self.defaults)
+            return replace(self, constants={**self.constants, name: value})
         inherited = self[name].when
         kept: list[Parameter] = []
         constants = {**self.constants, name: value}
@@ -159,7 +162,7 @@ class SearchSpace:
                 continue
             else:
                 kept.append(parameter)
-        return SearchSpace(tuple(kept), constants, self.defaults)
+        return replace(self, parameters=tuple(kept), constants=constants)
 
     def changed(self, parameter: Parameter) -> SearchSpace:
         """Return this space with another range for ``parameter.name``, its place kept.
@@ -169,7 +172,8 @@ class SearchSpace:
         """
         if parameter.name in self.constants:
             constants = {key: value for key, value in self.constants.items() if key != parameter.name}
-            return SearchSpace((*self.parameters, parameter), constants, self.defaults)
+            waiting = replace(parameter, when=self.condition_of(parameter.name))
+            return replace(self, parameters=(*self.parameters, waiting), constants=constants)
         _ = self[parameter.name]
         updated: list[Parameter] = []
         for item in self.parameters:
@@ -179,7 +183,34 @@ class SearchSpace:
             narrowed = _narrowed_condition(item, parameter)
             if narrowed is not None and _condition_possible(narrowed, updated):
                 updated.append(narrowed)
-        return SearchSpace(tuple(updated), self.constants, self.defaults)
+        return replace(self, parameters=tuple(updated))
+
+    def can_matter(self, name: str) -> bool:
+        """Return whether the constant ``name`` can have an effect: its condition, if it has one, can hold."""
+        condition = self.conditions.get(name)
+        if condition is None:
+            return True
+        if condition.parent in self.names:
+            return any(map(self[condition.parent].contains, condition.values))
+        return condition.parent in self.constants and condition.allows(self.constants[condition.parent])
+
+    def condition_of(self, name: str) -> Condition | None:
+        """Return what the constant ``name`` waits for once it is searched; None if it always matters.
+
+        Raises:
+            UsageError: its condition can never hold.
+        """
+        condition = self.conditions.get(name)
+        if condition is None:
+            return None
+        if not self.can_matter(name):
+            message = f"{name!r} exists only where {condition.parent!r} is one of {list(condition.values)!r}."
+            raise UsageError(message)
+        if condition.parent not in self.names:
+            return None
+        waiting = Categorical(name, (self.constants[name],), when=condition)
+        narrowed = _narrowed_condition(waiting, self[condition.parent])
+        return None if narrowed is None else narrowed.when
 
 
 def _condition_possible(parameter: Parameter, earlier: Sequence[Parameter]) -> bool:

@@ -124,7 +124,7 @@ def _space_problems(task: SuiteTask, index: int) -> Iterator[Problem]:
     path = join_path("tasks", index, "space")
     alone = [task.model_copy(update={"space": {name: raw}}) for name, raw in task.space.items()]
     found = [error for single in alone if (error := _space_error(single, path)) is not None]
-    together = None if found else _space_error(task, path)
+    together = None if found else _space_error(task, path) or _build_error(task, path)
     for error in found if together is None else [together]:
         yield Problem(error)
 
@@ -135,6 +135,17 @@ def _space_error(task: SuiteTask, path: str) -> str | None:
         space_of(task, where=path)
     except UsageError as error:
         return str(error)
+    return None
+
+
+def _build_error(task: SuiteTask, path: str) -> str | None:
+    """Return why some configuration of ``task`` cannot be built, as its family says, or None."""
+    try:
+        check = networks.REGISTRY.get(task.network).check if task.function is None else None
+        if check is not None:
+            check(space_of(task))
+    except UsageError as error:
+        return f"{str(error).rstrip('.')} ({path})."
     return None
 
 

@@ -13,6 +13,7 @@ from hpbench.errors import UsageError, did_you_mean
 from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.strategies.base import Capability
 from hpbench.strategies.factory import create
+from hpbench.suite.models import SuiteTask
 from hpbench.suite.problems import Problem, SuiteError, join_path
 from hpbench.suite.spaces import space_of
 from hpbench.suite.suite import Suite
@@ -168,7 +169,8 @@ def _input_problems(suite: Suite) -> Iterator[Problem]:
         if task.function is not None:
             continue
         wanted = (task.target, task.target_kind, task.shape, task.subset)
-        particular = networks.REGISTRY.get(task.network).inputs == "image" or "label_smoothing" in task.space
+        family, own = networks.REGISTRY.get(task.network), task.network not in networks.REGISTRY.builtin
+        particular = own or family.inputs == "image" or "label_smoothing" in task.space
         if not particular and not any(wanted) and not datasets.from_source(task.dataset):
             continue
         try:
@@ -178,12 +180,24 @@ def _input_problems(suite: Suite) -> Iterator[Problem]:
             yield Problem(str(error), join_path("tasks", index))
             continue
         shape = dataset.shape
-        if networks.REGISTRY.get(task.network).inputs == "image" and len(shape) == 1:
+        if family.inputs == "image" and len(shape) == 1:
             yield Problem(
                 f"network {task.network!r} needs images of shape (channels, height, width), but data set "
                 f"{task.dataset!r} has inputs of shape {shape}.{shape_hint(shape)}",
                 join_path("tasks", index, "network"),
             )
+        elif own:
+            yield from _own_problems(task, dataset, join_path("tasks", index, "network"))
+
+
+def _own_problems(task: SuiteTask, dataset: datasets.Dataset, path: str) -> Iterator[Problem]:
+    """Yield why a network that does not come with hpbench cannot be trained, tried on two examples."""
+    from hpbench.tasks.training.probe import probe  # noqa: PLC0415 - imports torch, other suites do without
+
+    try:
+        probe(networks.REGISTRY.get(task.network), space_of(task), dataset.shape, dataset.n_classes)
+    except UsageError as error:
+        yield Problem(str(error), path)
 
 
 def _building_problems(suite: Suite) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from hpbench.tasks.datasets import Dataset
 from hpbench.tasks.datasets.base import Column
@@ -94,3 +95,31 @@ def _training_rows(data: Dataset, parts: Split) -> list[int]:
     order = np.argsort(np.argsort(last))
     assert len(order) == len(data)
     return order[: len(parts.train_targets)].tolist()
+
+
+@pytest.mark.parametrize(
+    "offset", [1_700_000_000.0, 2_460_000.25, 1e12], ids=["seconds", "julian days", "ids"]
+)
+@pytest.mark.parametrize("named", [(), (Column("when"),)], ids=["vectors", "table"])
+def test_a_large_offset_leaves_what_a_column_says(offset: float, named: tuple[Column, ...]) -> None:
+    steps = np.arange(12.0)
+    data = table((offset + steps / 4)[:, None].tolist(), *named)
+    made = encoder(data, data.inputs)(data.inputs)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made[:, 0], (steps - steps.mean()) / steps.std(), atol=1e-6)
+    parts = split(data, root_seed=0, repetition=0, validation_fraction=0.25, test_fraction=0.25)
+    found = np.concatenate([parts.train_inputs, parts.val_inputs, parts.test_inputs])
+    assert len(np.unique(found)) == len(steps)
+    assert data.take(np.arange(6)).checksum != data.take(np.arange(1, 7)).checksum
+    assert data.n_bytes == len(data) * 4
+
+
+def test_rounding_that_moves_nothing_stays_float32() -> None:
+    plain = [
+        [0.1, 2019.0, -122.23, 5.0, NAN],
+        [0.7, 2020.0, -114.5, 5.0, NAN],
+        [0.3, 2023.0, -124.1, 5.0, 1e9],
+    ]
+    assert table(plain, *(Column(name) for name in "abcde")).inputs.dtype == np.float32
+    assert Dataset.of("ids", [[1e9 + 1], [1e9 + 2]], [0, 1]).inputs.dtype == np.float64
+    assert Dataset.of("image", np.full((2, 1, 1, 2), [1e9 + 1, 1e9 + 2]), [0, 1]).inputs.dtype == np.float32

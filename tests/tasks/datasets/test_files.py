@@ -91,6 +91,7 @@ def test_numbers_without_gaps_are_plain_vectors(tmp_path: Path) -> None:
         (["1.0", "1", "2"], ("1", "2"), [0, 0, 1]),
         (["-1", "1", "-1"], ("-1", "1"), [0, 1, 0]),
         (["b", "1", "b"], ("1", "b"), [1, 0, 1]),
+        (["1_10", "11_0", "2_1"], ("11_0", "1_10", "2_1"), [1, 0, 2]),
         (["no", "yes", "maybe"], ("maybe", "no", "yes"), [1, 2, 0]),
     ],
 )
@@ -150,6 +151,22 @@ def test_vectors_in_npz_may_have_gaps(tmp_path: Path) -> None:
     assert [column.name for column in found.columns] == ["x[0]", "x[1]"]
     assert found.class_names == ("a", "b")
     assert np.isnan(found.inputs[1, 0])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_a_column_without_any_value_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"data.{kind}"
+    known, labels = [1.0, 2.0, 3.0], ["a", "b", "a"]
+    if kind == "csv":
+        written(tmp_path, "x,gap,y\n" + "".join(f"{x},,{y}\n" for x, y in zip(known, labels, strict=True)))
+    elif kind == "parquet":
+        parquet.write_table(pa.table({"x": known, "gap": [float("nan")] * 3, "y": labels}), path)
+    else:
+        np.savez(path, x=np.array([known, [np.nan] * 3]).T, y=np.array(labels))
+    with pytest.raises(
+        UsageError, match=r"column '(gap|x\[1\])' .*must hold a value somewhere, all 3 are missing"
+    ):
+        load(path, "y")
 
 
 @pytest.mark.parametrize(

@@ -164,14 +164,28 @@ def test_a_damaged_cache_is_fetched_anew(server: Any, tmp_path: Path) -> None:
     asked = len(server.paths)
     assert load("openml:adult").checksum == first.checksum
     assert len(server.paths) > asked
+    assert kept(tmp_path) == ["set-adult"]
+    asked = len(server.paths)
+    assert load("openml:adult").checksum == first.checksum
+    assert len(server.paths) == asked
 
 
-def test_a_damaged_cache_without_network_is_told(server: Any, tmp_path: Path) -> None:
-    load("openml:adult")
+@pytest.mark.parametrize("way", ["unplugged", "changed"])
+def test_what_is_kept_stays_where_nothing_can_replace_it(server: Any, tmp_path: Path, way: str) -> None:
+    first = load("openml:adult")
     (file,) = (tmp_path / "cache").rglob("adult.arff.gz")
+    content = file.read_bytes()
     file.write_bytes(b"")
-    server.stop()
-    assert "cannot be reached" in refusal("openml:adult")
+    if way == "unplugged":
+        server.stop()
+    else:
+        server.checksums["adult.arff"] = "0" * 32
+    message = refusal("openml:adult")
+    assert ("cannot be reached" if way == "unplugged" else "MD5 checksum") in message
+    assert f"What is kept in {tmp_path / 'cache' / 'openml' / 'set-adult'} cannot be read (" in message
+    assert kept(tmp_path) == ["set-adult"]
+    file.write_bytes(content)
+    assert load("openml:adult").checksum == first.checksum
 
 
 @pytest.mark.parametrize("rest", ["", "a/b", "../x", "adult@", "adult@x", "a b", "@2", "x" * 200, "é"])

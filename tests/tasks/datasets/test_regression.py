@@ -75,6 +75,7 @@ def test_a_column_of_whole_numbers_is_classes_unless_the_task_says_otherwise(tmp
     ("content", "message"),
     [
         (TABLE.replace(",a,1.0", ",a,cheap"), r"target column 'price' must hold numbers .* got 'cheap'"),
+        (TABLE.replace(",a,1.0", ",a,1_0"), "must hold numbers .* got '1_0'"),
         (TABLE.replace(",a,1.0", ",a,"), "target column 'price' must have a value in every row"),
         (TABLE.replace(",a,1.0", ",a,inf"), "finite numbers below"),
         ("x,price\n1,2\n2,2\n3,2\n", "must differ from one another"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +41,24 @@ def test_a_space_is_its_own_hyperparameters_and_those_of_training() -> None:
     assert (space.default_config()["width"], space.default_config()["learning_rate"]) == (5, 0.01)
     less = training_space(without=["dropout", "nesterov"])
     assert "dropout" not in {*less.names, *less.defaults}
-    assert set(less.constants) == {"label_smoothing"}
+    assert less.constants == {"label_smoothing": 0.0}
+    assert training_space(label_smoothing=0.1).constants["label_smoothing"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"without": ["dorpout"]},
+            "unknown hyperparameter of the training 'dorpout'. Did you mean 'dropout'?",
+        ),
+        ({"widht": 9}, "unknown hyperparameter 'widht'. Did you mean 'width'?"),
+        ({"without": ["dropout"], "dropout": 0.1}, "unknown hyperparameter 'dropout'."),
+    ],
+)
+def test_a_space_knows_every_name_that_it_is_given(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        training_space(Integer("width", 4, 8), **keys)
 
 
 @pytest.mark.parametrize(

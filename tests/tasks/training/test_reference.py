@@ -19,7 +19,7 @@ from hpbench.tasks.networks import REGISTRY
 from hpbench.tasks.networks.layers import Dropout
 from hpbench.tasks.training import reference
 from hpbench.tasks.training.data import DeviceSplit
-from hpbench.tasks.training.outcome import Scores
+from hpbench.tasks.training.outcome import Scores, unexplained
 from hpbench.tasks.training.randomness import batch_order, dropout_key, step_seeds
 from hpbench.tasks.training.recipe import Recipe
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer, make_optimizer, score
@@ -315,6 +315,54 @@ def test_a_score_counts_and_averages() -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_is_none(bad: float) -> None:
     assert score(Given([[bad, 0.0]]), torch.zeros(1, 1), torch.tensor([1])).loss is None
+
+
+class Noting(nn.Module):
+    """A linear network that notes how many examples it got at once."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(48, outputs)
+        self.sizes: list[int] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.sizes.append(len(inputs))
+        found: Tensor = self.inner(inputs.flatten(1))
+        return found
+
+
+@pytest.mark.parametrize("regression", [False, True], ids=["classes", "numbers"])
+def test_a_large_part_is_scored_in_blocks_and_a_small_one_at_once(*, regression: bool) -> None:
+    generator = torch.Generator().manual_seed(4)
+    inputs = torch.randn(9001, 3, 4, 4, generator=generator)
+    targets = torch.randn(9001, generator=generator) if regression else torch.arange(9001) % 3
+    module = Noting(1 if regression else 3)
+    for count, sizes in ((9001, [4096, 4096, 809]), (4096, [4096]), (7, [7])):
+        module.sizes.clear()
+        found = score(module, inputs[:count], targets[:count])
+        assert module.sizes == sizes
+        with torch.no_grad():
+            outputs, goals = module(inputs[:count]), targets[:count]
+        if regression:
+            squares = float((outputs[:, 0].double() - goals.double()).square().sum())
+            expected = Scores(None, None, unexplained(squares, goals))
+        else:
+            loss = float(functional.cross_entropy(outputs, goals))
+            expected = Scores(int((outputs.argmax(dim=1) == goals).sum()), count, loss)
+        assert (found.correct, found.total) == (expected.correct, expected.total)
+        assert found.loss == (pytest.approx(expected.loss, rel=1e-6) if len(sizes) > 1 else expected.loss)
+
+
+@pytest.mark.parametrize(("shape", "largest"), [((3, 32, 32), 341), ((3, 224, 224), 128)])
+def test_blocks_of_large_images_are_small(shape: tuple[int, ...], largest: int) -> None:
+    class Mean(Noting):
+        def forward(self, inputs: Tensor) -> Tensor:
+            self.sizes.append(len(inputs))
+            return inputs.mean(dim=(2, 3))
+
+    module = Mean(3)
+    score(module, torch.zeros(1).expand(400, *shape), torch.zeros(400, dtype=torch.int64))
+    assert max(module.sizes) == largest
 
 
 # divergence and early stopping

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hpbench.errors import UsageError
+from hpbench.tasks.datasets.precision import Inputs, precise
 
 __all__ = ["Column", "DataSpec", "Dataset", "DatasetLoader", "DatasetSource", "TargetKind", "Targets"]
 
@@ -97,7 +98,8 @@ class Dataset:
         name: what a suite calls it; part of the key of the split's stream.
         inputs: float32, C-contiguous, shape ``(n, features)`` or ``(n, channels, height, width)``;
             with ``columns``, shape ``(n, len(columns))``: numbers and places of categories, NaN where a
-            value is missing.
+            value is missing. Vectors are float64 where float32 would blur a column, such as one of dates
+            in seconds.
         targets: shape ``(n,)``; int64, each in ``[0, n_classes)``, or for regression float64.
         n_classes: number of classes; 1 for regression, whose networks have one output.
         checksum: SHA-256, hexadecimal, over the bytes of inputs and targets (little-endian) and the
@@ -109,7 +111,7 @@ class Dataset:
     """
 
     name: str
-    inputs: NDArray[np.float32]
+    inputs: Inputs
     targets: Targets
     n_classes: int
     checksum: str
@@ -184,7 +186,7 @@ class Dataset:
     def _frozen(
         cls,
         name: str,
-        inputs: NDArray[np.float32],
+        inputs: Inputs,
         targets: Targets,
         n_classes: int,
         columns: tuple[Column, ...],
@@ -230,7 +232,7 @@ class Dataset:
     @property
     def n_bytes(self) -> int:
         """What the inputs take once they are encoded."""
-        return len(self) * math.prod(self.shape) * self.inputs.itemsize
+        return len(self) * math.prod(self.shape) * np.dtype(np.float32).itemsize
 
     def class_name(self, label: int) -> str:
         """Return what messages call a class: its name in quotes, or its number."""
@@ -250,10 +252,9 @@ applied to what it returns.
 
 def _examples(
     name: str, inputs: ArrayLike, targets: ArrayLike, columns: Sequence[Column]
-) -> tuple[NDArray[np.float32], NDArray[Any]]:
+) -> tuple[Inputs, NDArray[Any]]:
     """Return inputs that are checked and the targets as they are."""
-    with np.errstate(over="ignore"):  # what becomes infinite is refused below
-        x = np.array(inputs, dtype=np.float32, order="C")
+    x = precise(np.asarray(inputs))
     raw = np.asarray(targets)
     _check_shapes(name, x.shape, raw.shape)
     if not columns and not np.isfinite(x).all():
@@ -276,8 +277,8 @@ def _check_shapes(name: str, inputs: tuple[int, ...], targets: tuple[int, ...]) 
         )
 
 
-def _check_columns(name: str, inputs: NDArray[np.float32], columns: Sequence[Column]) -> None:
-    """Raise unless there is a finite or missing value for each column, and the encoded table has a sane size."""
+def _check_columns(name: str, inputs: Inputs, columns: Sequence[Column]) -> None:
+    """Raise unless there is a finite or missing value for each column, in each a value, and the encoded table has a sane size."""
     if inputs.ndim != 2 or inputs.shape[1] != len(columns):  # noqa: PLR2004 - a table has two axes
         raise UsageError(
             f"inputs of data set {name!r} must have the shape (n, {len(columns)}), one for each column, "
@@ -285,6 +286,12 @@ def _check_columns(name: str, inputs: NDArray[np.float32], columns: Sequence[Col
         )
     if np.isinf(inputs).any():
         raise UsageError(f"inputs of data set {name!r} must be finite or missing (NaN), got infinity.")
+    empty = np.isnan(inputs).all(axis=0)
+    if empty.any():
+        raise UsageError(
+            f"column {columns[int(empty.argmax())].name[:_LONGEST_SHOWN]!r} of data set {name!r} must hold a value "
+            f"somewhere, all {len(inputs)} are missing; remove it."
+        )
     width = sum(column.width for column in columns)
     if len(inputs) * width > _MOST_VALUES:
         raise UsageError(
@@ -293,9 +300,9 @@ def _check_columns(name: str, inputs: NDArray[np.float32], columns: Sequence[Col
         )
 
 
-def _checksum(inputs: NDArray[np.float32], targets: Targets, columns: tuple[Column, ...] = ()) -> str:
+def _checksum(inputs: Inputs, targets: Targets, columns: tuple[Column, ...] = ()) -> str:
     """Return the SHA-256 over both arrays as little-endian bytes, and over the columns if there are any."""
-    digest = hashlib.sha256(inputs.astype("<f4", copy=False).tobytes())
+    digest = hashlib.sha256(inputs.astype(inputs.dtype.newbyteorder("<"), copy=False).tobytes())
     digest.update(targets.astype("<i8" if targets.dtype.kind == "i" else "<f8", copy=False).tobytes())
     if columns:
         digest.update(json.dumps([[column.name, column.categories] for column in columns]).encode("ascii"))

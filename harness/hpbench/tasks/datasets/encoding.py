@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpbench.tasks.datasets.base import Column, Dataset
+from hpbench.tasks.datasets.precision import Inputs
 
 __all__ = ["Encode", "encoder"]
 
-Encode = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Encode = Callable[[Inputs], NDArray[np.float32]]
 """Takes raw inputs, shape ``(n, ...)``; returns what a network takes, float32, C-contiguous, ``(n, *shape)``."""
 
 
-def encoder(dataset: Dataset, train: NDArray[np.float32]) -> Encode:
+def encoder(dataset: Dataset, train: Inputs) -> Encode:
     """Return what encodes any examples of ``dataset`` as the training part says.
 
     Numbers get mean 0 and standard deviation 1 on the training part, per feature of vectors and per
@@ -43,7 +44,7 @@ def encoder(dataset: Dataset, train: NDArray[np.float32]) -> Encode:
     return lambda inputs: np.ascontiguousarray((inputs - mean) / scale, dtype=np.float32)
 
 
-def _moments(train: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(train: Inputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and standard deviation per feature or channel, broadcastable to the inputs.
 
     A feature that is constant in the training part gets the scale 1, so that nothing is divided by
@@ -56,14 +57,14 @@ def _moments(train: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[n
     return mean, np.where(constant, 1.0, deviation)
 
 
-def _table_encoder(columns: tuple[Column, ...], train: NDArray[np.float32]) -> Encode:
+def _table_encoder(columns: tuple[Column, ...], train: Inputs) -> Encode:
     """Return what encodes the columns one by one and puts them side by side."""
     parts = [
         _categories(train[:, place], column.width) if column.categories else _numbers(train[:, place])
         for place, column in enumerate(columns)
     ]
 
-    def encode(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def encode(inputs: Inputs) -> NDArray[np.float32]:
         """Return the encoded columns, shape ``(n, features)``."""
         made = [part(inputs[:, place]) for place, part in enumerate(parts)]
         return np.ascontiguousarray(np.concatenate(made, axis=1), dtype=np.float32)
@@ -71,14 +72,14 @@ def _table_encoder(columns: tuple[Column, ...], train: NDArray[np.float32]) -> E
     return encode
 
 
-def _numbers(train: NDArray[np.float32]) -> Encode:
+def _numbers(train: Inputs) -> Encode:
     """Return what fills in and standardises one column of numbers, shape ``(n,)`` to ``(n, 1)``."""
     known = train[~np.isnan(train)]
     if not known.size:
         return lambda values: np.zeros((len(values), 1), dtype=np.float32)
-    median = np.float32(np.median(known))
+    median = np.median(known)
 
-    def filled(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def filled(values: Inputs) -> Inputs:
         """Return the column without gaps, shape ``(n, 1)``."""
         return np.where(np.isnan(values), median, values)[:, None]
 
@@ -86,13 +87,13 @@ def _numbers(train: NDArray[np.float32]) -> Encode:
     return lambda values: ((filled(values) - mean) / scale).astype(np.float32)
 
 
-def _categories(train: NDArray[np.float32], width: int) -> Encode:
+def _categories(train: Inputs, width: int) -> Encode:
     """Return what makes one column of categories ``width`` columns of 0 and 1."""
     known = train[~np.isnan(train)].astype(np.int64)
     counts = np.bincount(known, minlength=width)
     usual = int(counts.argmax())
 
-    def encode(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def encode(values: Inputs) -> NDArray[np.float32]:
         """Return the columns, shape ``(n, width)``."""
         places = np.where(np.isnan(values), usual, values).astype(np.int64)
         made = np.zeros((len(values), width), dtype=np.float32)

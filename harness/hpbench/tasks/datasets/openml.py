@@ -23,7 +23,7 @@ import warnings
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -85,22 +85,37 @@ def from_openml(wanted: DataSpec) -> Dataset:
 def _kept(wanted: DataSpec, query: dict[str, Any]) -> Any:
     """Return what scikit-learn makes of the data set, from the cache or else from the network.
 
-    A download is made in a folder beside the cache and moved there when it is whole.
+    What is kept but cannot be read stays until its replacement is whole: no network may bring it back.
     """
     folder = cache_folder("openml") / f"set-{wanted.rest.lower()}"
-    if folder.is_dir():
-        try:
-            with _network(None):
-                return _fetch(query, folder)
-        except (_NoNetworkError, *_BROKEN):
-            shutil.rmtree(folder, ignore_errors=True)  # damaged, so it is fetched anew
+    if not folder.is_dir():
+        return _fetched(query, folder, damaged=False)
+    try:
+        with _network(None):
+            return _fetch(query, folder)
+    except (_NoNetworkError, *_BROKEN) as error:
+        damage = f"{type(error).__name__}: {error}" if str(error) else "a file is missing"
+    try:
+        return _fetched(query, folder, damaged=True)
+    except UsageError as error:
+        raise UsageError(f"{error} What is kept in {folder} cannot be read ({damage}).") from error
+
+
+def _fetched(query: dict[str, Any], folder: Path, *, damaged: bool) -> Any:
+    """Return what scikit-learn makes of the data set, from the network, and keep it in ``folder``.
+
+    A download is made in a folder beside it and moved there when it is whole; what is damaged there goes then.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetching-"))
     try:
         with _network(os.environ.get(URL_VARIABLE, "")):
-            bunch = _fetch(query, draft)
+            bunch = _fetch(query, draft / "new")
+        if damaged:
+            with suppress(FileNotFoundError):
+                folder.rename(draft / "old")
         if not folder.exists():  # else another process was quicker
-            draft.rename(folder)
+            (draft / "new").rename(folder)
     except _BROKEN as error:
         raise UsageError(_reason(error)) from error
     finally:

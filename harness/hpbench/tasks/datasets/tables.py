@@ -214,7 +214,9 @@ def _named(
 
 
 def _as_numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the numbers that all texts are, or None."""
+    """Return the numbers that all texts are, or None; underscores are Python's, not the world's."""
+    if any("_" in text for text in texts):
+        return None
     try:
         return np.array([float(text) for text in texts])
     except ValueError:
@@ -232,19 +234,14 @@ def _check_present(target: str, values: NDArray[np.float64]) -> None:
 
 
 def _check_column(column: Column, values: NDArray[np.float64]) -> None:
-    """Raise unless a column can be an input: not free text, not infinite, not without any value."""
-    known = int((~np.isnan(values)).sum())
-    if not known:
-        raise UsageError(
-            f"column {shown(column.name)} must hold a value somewhere, all {len(values)} are missing; remove it."
-        )
+    """Raise unless a column can be an input: not free text, not infinite."""
     large = np.abs(values) > np.finfo(np.float32).max
     if large.any():
         raise UsageError(
             f"column {shown(column.name)} must hold finite numbers below 3.4e38, got {values[large.argmax()]:g} in row "
             f"{int(large.argmax()) + 1}; mend the value, or leave it empty if it is missing."
         )
-    count = len(column.categories)
+    count, known = len(column.categories), int((~np.isnan(values)).sum())
     if count > _MOST_CATEGORIES or count > max(_FEW_TEXTS, known // 2):
         raise UsageError(
             f"column {shown(column.name)} must hold numbers or at most {_MOST_CATEGORIES} categories that occur again "

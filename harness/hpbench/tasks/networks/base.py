@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hpbench.errors import UsageError
+from hpbench.errors import UsageError, unknown_name
 from hpbench.space import Categorical, Condition, Float, Parameter, SearchSpace
 from hpbench.trial import Config, Value
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "GROUP",
+    "TRAINING_CONDITIONS",
     "TRAINING_CONSTANTS",
     "TRAINING_DEFAULTS",
     "TRAINING_LIMITS",
@@ -27,6 +29,9 @@ __all__ = [
 
 Shape = tuple[int, ...]
 Build = Callable[[Config, Shape, int], "nn.Module"]
+
+GROUP = 8
+"""Channels that group normalisation treats together, and what the features of an attention head are a multiple of."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class NetworkFamily:
         cohort: whether ``torch.func.vmap`` can take the module, so that lanes can be stacked; it has no
             buffers that training changes, and all its randomness comes from ``Dropout``.
         compiled: whether the module consists of layers that compiled training knows.
+        check: what raises a ``UsageError`` for a search space in which some configuration cannot be built,
+            as where heads do not divide a width; it is asked before anything trains.
             ``hpbench.testing.network_kit`` checks what a family declares.
 
     Raises:
@@ -74,6 +81,7 @@ class NetworkFamily:
     buckets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     cohort: bool = False
     compiled: bool = False
+    check: Callable[[SearchSpace], None] | None = None
 
     def __post_init__(self) -> None:
         plain = self.build.build if isinstance(self.build, _Repeatable) else self.build
@@ -144,6 +152,9 @@ TRAINING_LIMITS: Mapping[str, tuple[float, float]] = {
 TRAINING_CONSTANTS: Mapping[str, Value] = {"label_smoothing": 0.0, "nesterov": False}
 """Hyperparameters that are fixed unless a suite gives them a range."""
 
+TRAINING_CONDITIONS: Mapping[str, Condition] = {"nesterov": Condition("optimizer", ("sgd",))}
+"""When a constant has an effect, where that is not always."""
+
 TRAINING_DEFAULTS: Mapping[str, Value] = {
     "learning_rate": 1e-3,
     "batch_size": 32,
@@ -186,10 +197,26 @@ def training_space(*own: Parameter, without: Collection[str] = (), **defaults: V
         without: hyperparameters of the training that mean nothing to it, such as ``"dropout"``.
         defaults: of its own hyperparameters, and others than the usual ones of the training; one that is
             left out is the middle of its range.
+
+    Raises:
+        UsageError: ``without`` or ``defaults`` names what is not there.
     """
+    known = (*TRAINING_DEFAULTS, *TRAINING_CONSTANTS)
+    for name in without:
+        if name not in known:
+            raise unknown_name("hyperparameter of the training", name, known)
+    left = [item.name for item in own] + [name for name in known if name not in without]
+    for name in defaults:
+        if name not in left:
+            raise unknown_name("hyperparameter", name, left)
     usual = {name: value for name, value in TRAINING_DEFAULTS.items() if name not in without}
     return SearchSpace(
         parameters=(*own, *(item for item in training_parameters() if item.name not in without)),
-        constants={name: value for name, value in TRAINING_CONSTANTS.items() if name not in without},
+        constants={
+            name: defaults.get(name, value)
+            for name, value in TRAINING_CONSTANTS.items()
+            if name not in without
+        },
         defaults={**usual, **defaults},
+        conditions=TRAINING_CONDITIONS,
     )

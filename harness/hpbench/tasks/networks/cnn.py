@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hpbench.space import Categorical, Integer, SearchSpace
 from hpbench.tasks.networks.base import (
+    TRAINING_CONDITIONS,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -57,6 +58,7 @@ CNN = NetworkFamily(
             *training_parameters(),
         ),
         constants=TRAINING_CONSTANTS,
+        conditions=TRAINING_CONDITIONS,
         defaults={**TRAINING_DEFAULTS, "layers": 2, "channels": 32, "activation": "relu", "dropout": 0.25},
     ),
     build=build,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpbench.space import SearchSpace
 from hpbench.tasks.networks.base import (
+    TRAINING_CONDITIONS,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -34,6 +35,7 @@ LOGISTIC = NetworkFamily(
     space=SearchSpace(
         parameters=tuple(item for item in training_parameters() if item.name != "dropout"),
         constants=TRAINING_CONSTANTS,
+        conditions=TRAINING_CONDITIONS,
         defaults={name: value for name, value in TRAINING_DEFAULTS.items() if name != "dropout"},
     ),
     build=build,

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Convolution", "GlobalAverage", "MaxPool", "group_norm"]
+from hpbench.tasks.networks.base import GROUP
 
-GROUP = 8
-"""Channels that ``group_norm`` normalises together."""
+__all__ = ["Convolution", "GlobalAverage", "MaxPool", "group_norm"]
 
 
 class Convolution(nn.Module):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpbench.space import Categorical, Integer, SearchSpace
 from hpbench.tasks.networks.base import (
+    TRAINING_CONDITIONS,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -50,6 +51,7 @@ MLP = NetworkFamily(
             *training_parameters(),
         ),
         constants=TRAINING_CONSTANTS,
+        conditions=TRAINING_CONDITIONS,
         defaults={**TRAINING_DEFAULTS, "layers": 1, "width": 100, "activation": "relu", "weight_decay": 1e-4},
     ),
     build=build,

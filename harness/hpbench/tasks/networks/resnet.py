@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from hpbench.space import Categorical, Integer, SearchSpace
 from hpbench.tasks.networks.base import (
+    GROUP,
+    TRAINING_CONDITIONS,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -14,6 +16,7 @@ from hpbench.tasks.networks.base import (
     Shape,
     training_parameters,
 )
+from hpbench.tasks.networks.checks import check_divides
 from hpbench.trial import Config
 
 if TYPE_CHECKING:
@@ -78,6 +81,11 @@ def _built(config: Config, input_shape: Shape, n_classes: int, norm: Callable[[i
     return nn.Sequential(*modules, *last, nn.Linear(channels, n_classes))
 
 
+def check_groups(space: SearchSpace) -> None:
+    """Raise unless groups of ``GROUP`` channels can be normalised; see ``NetworkFamily.check``."""
+    check_divides(space, "channels", unit=GROUP)
+
+
 RESNET = NetworkFamily(
     name="resnet",
     space=SearchSpace(
@@ -88,6 +96,7 @@ RESNET = NetworkFamily(
             *training_parameters(),
         ),
         constants=TRAINING_CONSTANTS,
+        conditions=TRAINING_CONDITIONS,
         defaults={
             **TRAINING_DEFAULTS,
             "layers": 3,
@@ -108,6 +117,7 @@ RESNET = NetworkFamily(
     shaping=("layers", "channels", "batch_size"),
     cohort=True,
     compiled=True,
+    check=check_groups,
 )
 
 RESNET_BATCHNORM = replace(
@@ -119,4 +129,5 @@ RESNET_BATCHNORM = replace(
     ),
     cohort=False,
     compiled=False,
+    check=None,
 )

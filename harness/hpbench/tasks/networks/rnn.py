@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hpbench.space import Integer, SearchSpace
 from hpbench.tasks.networks.base import (
+    TRAINING_CONDITIONS,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -46,6 +47,7 @@ RNN = NetworkFamily(
     space=SearchSpace(
         parameters=(Integer("layers", 1, 2), Integer("width", 16, 128, log=True), *training_parameters()),
         constants=TRAINING_CONSTANTS,
+        conditions=TRAINING_CONDITIONS,
         defaults={**TRAINING_DEFAULTS, "layers": 1, "width": 100},
     ),
     build=build,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from hpbench.space import Categorical, Integer, SearchSpace
 from hpbench.tasks.networks.base import (
+    GROUP,
+    TRAINING_CONDITIONS,
     TRAINING_CONSTANTS,
     TRAINING_DEFAULTS,
     TRAINING_LIMITS,
@@ -13,6 +15,7 @@ from hpbench.tasks.networks.base import (
     Shape,
     training_parameters,
 )
+from hpbench.tasks.networks.checks import check_divides
 from hpbench.trial import Config
 
 if TYPE_CHECKING:
@@ -63,6 +66,11 @@ def build(config: Config, input_shape: Shape, n_classes: int) -> nn.Module:
     return nn.Sequential(*modules, nn.LayerNorm(width), GlobalAverage(), nn.Linear(width, n_classes))
 
 
+def check_heads(space: SearchSpace) -> None:
+    """Raise unless every head gets a multiple of ``GROUP`` features, as compiled steps want; see ``NetworkFamily.check``."""
+    check_divides(space, "width", unit=GROUP, times="heads")
+
+
 TRANSFORMER = NetworkFamily(
     name="transformer",
     space=SearchSpace(
@@ -75,6 +83,7 @@ TRANSFORMER = NetworkFamily(
             *training_parameters(),
         ),
         constants=TRAINING_CONSTANTS,
+        conditions=TRAINING_CONDITIONS,
         defaults={
             **TRAINING_DEFAULTS, "layers": 2, "width": 64, "heads": 2, "ratio": 4, "activation": "gelu",
             "dropout": 0.1,
@@ -92,4 +101,5 @@ TRANSFORMER = NetworkFamily(
     shaping=("layers", "width", "heads", "ratio", "batch_size"),
     cohort=True,
     compiled=True,
+    check=check_heads,
 )  # fmt: skip

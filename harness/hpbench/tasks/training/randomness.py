@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from hpbench.errors import UsageError
 from hpbench.seeding import Stream
 from hpbench.tasks.networks.base import NetworkFamily, Shape
 from hpbench.tasks.networks.layers import mix32
 from hpbench.trial import Config
 
-__all__ = ["batch_order", "dropout_key", "initial_module", "learning_rate_factors", "step_seeds"]
+__all__ = [
+    "batch_order",
+    "drawing_nothing",
+    "dropout_key",
+    "initial_module",
+    "learning_rate_factors",
+    "step_seeds",
+]
 
 _STEP_PRIME = 374761393
 _LAYER_PRIME = 668265263
@@ -36,6 +46,34 @@ def initial_module(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream.child("weights").integer64())
         return family.build(config, shape, n_classes)
+
+
+@contextmanager
+def drawing_nothing(network: str, device: torch.device) -> Iterator[None]:
+    """Raise if a global generator of torch has moved, and put it back: results would depend on what ran before.
+
+    Args:
+        network: the family's name, for the message.
+        device: where the network runs, whose own generator is watched besides that of the CPU.
+
+    Raises:
+        UsageError: it has.
+    """
+    cuda = device.type == "cuda"
+    before = torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
+    yield
+    after = torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
+    if torch.equal(before[0], after[0]) and (
+        before[1] is None or after[1] is None or torch.equal(before[1], after[1])
+    ):
+        return
+    torch.set_rng_state(before[0])
+    if before[1] is not None:
+        torch.cuda.set_rng_state(before[1], device)
+    raise UsageError(
+        f"network {network!r} must draw nothing from a global generator while it trains, but torch's has moved, as "
+        "by torch.nn.functional.dropout or torch.rand; use hpbench.tasks.networks.layers.Dropout."
+    )
 
 
 def batch_order(stream: Stream, epoch: int, n_train: int, batch_size: int) -> Tensor:

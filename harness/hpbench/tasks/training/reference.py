@@ -22,8 +22,10 @@ from hpbench.tasks.networks.layers import Dropout
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.lanes import require_same_shape, true_shapes
 from hpbench.tasks.training.outcome import Outcome, Scores, unexplained
+from hpbench.tasks.training.probe import check_outputs
 from hpbench.tasks.training.randomness import (
     batch_order,
+    drawing_nothing,
     dropout_key,
     initial_module,
     learning_rate_factors,
@@ -33,6 +35,9 @@ from hpbench.tasks.training.recipe import Recipe
 from hpbench.trial import Config
 
 __all__ = ["ReferenceState", "ReferenceTrainer", "make_optimizer"]
+
+_MOST_SCORED, _FEWEST_SCORED, _NUMBERS_SCORED = 4096, 128, 2**20
+"""Examples that are scored at once: as many as hold so many numbers, within these ends."""
 
 
 @dataclass
@@ -120,7 +125,8 @@ class ReferenceTrainer:
         key = dropout_key(stream)
         while state.epochs < epochs and not state.outcome.over(self.patience):
             begun = self._now()
-            self._train_epoch(state, data, stream, key)
+            with drawing_nothing(self.family.name, self.device):
+                self._train_epoch(state, data, stream, key)
             trained = self._now()
             state.epochs += 1
             val = score(state.module, data.val_inputs, data.val_targets)
@@ -154,7 +160,10 @@ class ReferenceTrainer:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * factors[step]
             optimizer.zero_grad(set_to_none=True)
-            loss = _loss(module(data.train_inputs[examples]), data.train_targets[examples], recipe)
+            outputs = module(data.train_inputs[examples])
+            if step == 0:
+                check_outputs(self.family.name, outputs, len(examples), self.n_classes)
+            loss = _loss(outputs, data.train_targets[examples], recipe)
             if recipe.l1 > 0.0:
                 loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in weights]).sum()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -196,16 +205,23 @@ def _loss(outputs: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
 def score(module: nn.Module, inputs: Tensor, targets: Tensor) -> Scores:
     """Return counts and mean cross-entropy (nats) of ``module`` on a whole part, shape ``(n, ...)``.
 
-    Of a regression, whose targets are floats, the share of the variance that is not explained.
+    Of a regression, whose targets are floats, the share of the variance that is not explained. Examples
+    go through the network in blocks, so that a large part takes no more memory than a small one.
     """
     if module.training:
         module.eval()
-    logits = module(inputs)
+    size = min(_MOST_SCORED, max(_FEWEST_SCORED, _NUMBERS_SCORED // inputs[0].numel()))
+    correct, total = 0, 0.0
+    for block, goals in zip(torch.split(inputs, size), torch.split(targets, size), strict=True):
+        outputs = module(block)
+        if targets.is_floating_point():
+            total += float((outputs[:, 0].double() - goals.double()).square().sum())
+        else:
+            total += float(functional.cross_entropy(outputs, goals)) * len(goals)
+            correct += int((outputs.argmax(dim=1) == goals).sum())
     if targets.is_floating_point():
-        squares = float((logits[:, 0].double() - targets.double()).square().sum())
-        return Scores(None, None, unexplained(squares, targets))
-    loss = float(functional.cross_entropy(logits, targets))
-    correct = int((logits.argmax(dim=1) == targets).sum())
+        return Scores(None, None, unexplained(total, targets))
+    loss = total / len(targets)
     return Scores(correct, len(targets), loss if math.isfinite(loss) else None)
 
 

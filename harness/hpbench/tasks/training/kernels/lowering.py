@@ -11,9 +11,9 @@ import numpy as np
 from torch import fx, nn
 
 from hpbench.errors import UsageError
-from hpbench.tasks.networks.base import Shape
+from hpbench.tasks.networks.base import GROUP, Shape
 from hpbench.tasks.networks.layers import Activation, Dropout
-from hpbench.tasks.networks.maps import GROUP, Convolution, GlobalAverage, MaxPool
+from hpbench.tasks.networks.maps import Convolution, GlobalAverage, MaxPool
 from hpbench.tasks.networks.sequences import GRU, Attention, LastPosition, PositionEmbedding, Rows
 from hpbench.tasks.training.kernels.program import STORED, Builder, Program, Value, rounded
 

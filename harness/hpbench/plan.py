@@ -72,7 +72,7 @@ class Plan:
             A strategy may end earlier (a grid that is finished).
         epochs: task → full fidelity.
         steps: task → how its trials take their steps on this machine.
-        trainings: networks that one trial trains, one for each fold of a cross-validation.
+        trainings: task → how many times a trial pays its epochs: once for each fold of a cross-validation.
     """
 
     runs: tuple[RunKey, ...]
@@ -80,7 +80,7 @@ class Plan:
     trials: Mapping[str, int | None]
     epochs: Mapping[str, int]
     steps: Mapping[str, Steps] = field(default_factory=dict)
-    trainings: int = 1
+    trainings: Mapping[str, int] = field(default_factory=dict)
 
     def trials_of(self, run: RunKey) -> int | None:
         """Return how many trials a run has at most; None where only seconds are limited."""
@@ -98,8 +98,10 @@ class Plan:
         """Epochs of all runs and folds at most; None where only seconds are limited."""
         if self.n_trials is None:
             return None
-        trials = sum((self.trials_of(run) or 0) * self.epochs[run.task] for run in self.runs)
-        return trials * self.trainings
+        return sum(
+            (self.trials_of(run) or 0) * self.epochs[run.task] * self.trainings.get(run.task, 1)
+            for run in self.runs
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values, for programs."""
@@ -110,7 +112,7 @@ class Plan:
             ],
             "trials_per_run": dict(self.trials),
             "epochs_per_trial": dict(self.epochs),
-            "trainings_per_trial": self.trainings,
+            "trainings_per_trial": dict(self.trainings),
             "steps": {task: {"kind": item.kind, "reason": item.reason} for task, item in self.steps.items()},
             "n_runs": len(self.runs),
             "n_trials": self.n_trials,
@@ -150,7 +152,7 @@ def make_plan(suite: Suite, *, only: str | None = None, device: str = "cpu") -> 
         refused=tuple(refused),
         trials={task.name: suite.budget_trials(task) for task in suite.tasks},
         epochs={task.name: task.epochs for task in suite.tasks},
-        trainings=suite.validation.trainings,
+        trainings={task.name: suite.trainings(task) for task in suite.tasks},
         steps={
             task.name: decide_steps(
                 suite,

@@ -123,7 +123,7 @@ def _at_fractions(frames: Frames, curves: TaskCurves, part: Part) -> Array:
     if kind == "seconds":
         spent, budget = curves.elapsed, float(amount)
     elif kind == "epochs":
-        spent, budget = curves.trainings, float(amount) / (frames.full_epochs(curves.task) * frames.trainings)
+        spent, budget = curves.trainings, float(amount) / curves.full_epochs
     else:
         spent = np.broadcast_to(np.arange(1.0, curves.n_trials + 1), curves.objective.shape)
         budget = float(amount)

@@ -16,7 +16,7 @@ from hpbench.compilation import (
     train_examples,
 )
 from hpbench.environment import find_compiler
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError, UsageError
 from hpbench.seeding import strategy_stream
 from hpbench.strategies import REGISTRY, Capability
 from hpbench.strategies.factory import create
@@ -227,14 +227,18 @@ def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal 
         )
         return Refusal(task.name, strategy.name, reason)
     seed = strategy_stream(suite.root_seed, task.name, 0).integer()
-    create(
-        strategy.use,
-        space,
-        full_epochs=task.epochs,
-        seed=seed,
-        budget_trials=suite.budget_trials(task),
-        options=strategy.options,
-    )
+    try:
+        create(
+            strategy.use,
+            space,
+            full_epochs=task.epochs,
+            seed=seed,
+            budget_trials=suite.budget_trials(task),
+            options=strategy.options,
+        )
+    except UnsuitableSpaceError as error:
+        reason = f"strategy {strategy.name!r} cannot search {task.subject}: {error}"
+        return Refusal(task.name, strategy.name, reason)
     return None
 
 

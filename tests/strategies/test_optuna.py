@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError, UsageError
 from hpbench.space import Categorical, Float, Integer, SearchSpace
 from hpbench.strategies import REGISTRY
 from hpbench.strategies.base import Capability
@@ -190,7 +190,9 @@ def test_options_reach_the_library_without_a_warning(name: str, options: dict[st
 
 def test_cma_es_needs_a_number() -> None:
     space = SearchSpace((Categorical("c", ("a", "b")), Float("x", 1.0, 1.0)))
-    with pytest.raises(UsageError, match="needs a number to search, or an ordered choice; got c, x"):
+    with pytest.raises(
+        UnsuitableSpaceError, match="needs a number to search, or an ordered choice; got c, x"
+    ):
         create("optuna-cmaes", space, full_epochs=9, seed=1, budget_trials=9, options={})
     numbers = SearchSpace((Categorical("c", ("a", "b")), Integer("n", 1, 9)))
     assert create("optuna-cmaes", numbers, full_epochs=9, seed=1, budget_trials=9, options={}).ask()

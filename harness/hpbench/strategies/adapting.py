@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpbench.environment import library_version
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError, UsageError
 from hpbench.space import Categorical, Condition, Float, Parameter, SearchSpace
 from hpbench.strategies.base import Capability, Strategy
 from hpbench.trial import Value
@@ -38,12 +38,16 @@ def check_searchable(name: str, kind: type[Strategy], space: SearchSpace) -> Non
     """Raise unless the strategy called ``name`` can search ``space``.
 
     Raises:
-        UsageError: the space has conditions that ``kind`` cannot express, or nothing to search.
+        UnsuitableSpaceError: the space has conditions that ``kind`` cannot express, or nothing to search.
     """
     if space.conditional and Capability.CONDITIONAL not in kind.capabilities:
-        raise UsageError(f"strategy {name!r} cannot search a space with conditions: it lacks CONDITIONAL.")
+        raise UnsuitableSpaceError(
+            f"strategy {name!r} cannot search a space with conditions: it lacks CONDITIONAL."
+        )
     if not searched(space):
-        raise UsageError(f"strategy {name!r} needs a hyperparameter with two or more values, got none.")
+        raise UnsuitableSpaceError(
+            f"strategy {name!r} needs a hyperparameter with two or more values, got none."
+        )
 
 
 def conditions_on_choices(name: str, space: SearchSpace) -> dict[str, Condition | None]:
@@ -52,7 +56,7 @@ def conditions_on_choices(name: str, space: SearchSpace) -> dict[str, Condition 
     What waits for a single value waits for what that value itself waits for.
 
     Raises:
-        UsageError: a condition waits for a number.
+        UnsuitableSpaceError: a condition waits for a number.
     """
     conditions: dict[str, Condition | None] = {}
     for item in space.parameters:
@@ -60,7 +64,7 @@ def conditions_on_choices(name: str, space: SearchSpace) -> dict[str, Condition 
         if when is not None and single(space[when.parent]):
             when = conditions[when.parent]
         if when is not None and not isinstance(space[when.parent], Categorical):
-            raise UsageError(
+            raise UnsuitableSpaceError(
                 f"strategy {name!r} can express conditions on choices, got one on the number "
                 f"{when.parent!r}; give {when.parent!r} a list of values, or fix it."
             )

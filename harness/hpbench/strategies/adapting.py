@@ -15,6 +15,7 @@ from hpbench.trial import Value
 __all__ = [
     "WorstSoFar",
     "check_known",
+    "check_least",
     "check_searchable",
     "completed",
     "conditions_on_choices",
@@ -94,6 +95,23 @@ def completed(space: SearchSpace, suggested: Mapping[str, Value]) -> dict[str, V
                 parameter.from_unit(0.5) if single(parameter) else suggested[parameter.name]
             )
     return config
+
+
+def check_least(name: str, least: Mapping[str, float], options: Mapping[str, Any]) -> None:
+    """Raise where an option is less than its library can work with, which it would find out trials later.
+
+    Args:
+        name: the strategy's.
+        least: option → the smallest number; words and None are the library's to understand.
+        options: as the suite gave them, defaults filled in.
+
+    Raises:
+        UsageError: an option is too small.
+    """
+    for key, low in least.items():
+        value = options.get(key)
+        if isinstance(value, int | float) and value < low:
+            raise UsageError(f"`{key} >= {low}` must hold for strategy {name!r}, got {key} = {value!r}.")
 
 
 def check_known(name: str, library: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:

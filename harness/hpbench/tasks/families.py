@@ -49,4 +49,6 @@ REGISTRY: Registry[TaskFamily] = Registry(
         "hartmann6": "hpbench.tasks.functions:HARTMANN6",
         "mixed": "hpbench.tasks.functions:MIXED",
     },
+    wanted="a hpbench.tasks.families.TaskFamily",
+    fits=lambda item: isinstance(item, TaskFamily),
 )

@@ -207,6 +207,32 @@ def test_a_run_that_was_tried_again_and_killed_needs_no_mark_to_go_on(fake: Modu
     assert len(finish(driver_of(shard, history=tuple(records[:6])), OK)) == 44
 
 
+@pytest.mark.parametrize(
+    ("strategy", "budget", "good_end"),
+    [
+        ("fake-adaptive", {"trials": 3}, RunState.COMPLETE),
+        ("fake-ahead", {"epochs": 7}, RunState.COMPLETE),
+        ("fake-short", {"trials": 50}, RunState.EXHAUSTED),
+    ],
+)
+def test_a_run_in_which_no_trial_succeeds_fails_with_the_most_frequent_reason_however_it_ends(
+    fake: ModuleType, strategy: str, budget: dict[str, int], good_end: RunState
+) -> None:
+    shard = fake.shard_of(fake.suite_of(strategy, budget=budget))
+    nan = Evaluation(Status.DIVERGED, epochs=2, message="the loss is nan")
+    full = replace(BAD, epochs=2)
+    failed = driver_of(shard)
+    records = finish(failed, nan, full, full)
+    assert failed.state is RunState.FAILED
+    assert failed.message == f"no trial succeeded, {len(records)} failed: error: ValueError: no"
+    again = driver_of(shard, history=tuple(records), failed_at=len(records))
+    finish(again, OK)
+    assert (again.state, again.message) == (failed.state, failed.message)
+    usable = driver_of(shard)
+    finish(usable, OK, nan, OK)
+    assert (usable.state, usable.message) == (good_end, "diverged: the loss is nan")
+
+
 def test_ask_and_tell_are_timed_and_the_strategy_is_told_validation_only(fake: ModuleType) -> None:
     driver = driver_of(fake.shard_of(fake.suite_of("fake-adaptive")))
     (asked,) = driver.ask(1)

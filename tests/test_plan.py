@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
+from typing import Unpack
 
 import pytest
 from hypothesis import given
@@ -13,10 +15,14 @@ from hypothesis import strategies as st
 
 from hpbench import shards
 from hpbench.compilation import Steps
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError, UsageError
 from hpbench.plan import Plan, estimate_calibration, estimate_seconds, make_plan
 from hpbench.shards import plan_shards, run_bytes, runs_in_shard
-from hpbench.suite import Suite
+from hpbench.space import SearchSpace
+from hpbench.strategies import REGISTRY
+from hpbench.strategies.base import Given
+from hpbench.strategies.random import RandomStrategy
+from hpbench.suite import Suite, load_suite
 from hpbench.trial import RunKey
 
 
@@ -65,6 +71,47 @@ def test_a_strategy_that_lacks_what_the_space_needs_is_refused_with_the_reason()
     )
     assert str(refusal).endswith("Skipped.")
     assert {run.strategy for run in plan.runs} == {"random"}
+
+
+class Planar(RandomStrategy):
+    """Searches spaces of two hyperparameters alone."""
+
+    def __init__(self, space: SearchSpace, *, depth: int = 0, **given: Unpack[Given]) -> None:
+        if len(space.names) > 2:
+            raise UnsuitableSpaceError(f"a plane has two dimensions, got {len(space.names)}.")
+        if depth:
+            raise UsageError(f"`depth = 0` must hold, got {depth}.")
+        super().__init__(space, **given)
+
+
+PAIRS = """
+schema = 1
+name = "pair"
+root_seed = 7
+repetitions = 1
+budget = { trials = 4 }
+objective = "loss"
+tasks = [{ function = "hartmann6" }, { function = "branin" }]
+strategies = [{ use = "random" }, { use = "planar", name = "mine", options = { depth = DEPTH } }]
+"""
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_space_that_a_strategy_cannot_search_is_skipped_and_any_other_error_ends_the_suite(
+    tmp_path: Path,
+) -> None:
+    REGISTRY.add("planar", Planar)
+    path = tmp_path / "pair.toml"
+    path.write_text(PAIRS.replace("DEPTH", "0"), encoding="utf-8")
+    plan = make_plan(load_suite(path)[0])
+    assert [str(run) for run in plan.runs] == ["hartmann6/random/0", "branin/random/0", "branin/mine/0"]
+    (refusal,) = plan.refused
+    assert str(refusal) == (
+        "strategy 'mine' cannot search 'hartmann6': a plane has two dimensions, got 6. Skipped."
+    )
+    path.write_text(PAIRS.replace("DEPTH", "1"), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"`depth = 0` must hold, got 1 \(strategies\[1\]\.options\)"):
+        load_suite(path)
 
 
 def test_a_plan_in_which_everything_is_refused_is_an_error_that_gives_the_reasons() -> None:

@@ -210,6 +210,49 @@ def test_the_network_in_the_text_passes_the_kit_as_the_text_says(tmp_path: Path)
     assert re.search(r"\b9 passed, 2 skipped", done.stdout), done.stdout
 
 
+OWN_TASK_STUDY = """
+schema = 1
+name = "own-task"
+root_seed = 1
+repetitions = 1
+budget = { trials = 3 }
+tasks = [{ function = "wine-svm", space = { C = [0.1, 100.0] } }]
+strategies = [{ use = "random" }, { use = "sobol" }]
+"""
+OWN_TASK_KIT = """
+from hpbench.tasks.base import TaskSpec
+from hpbench.testing.task_kit import TaskConformance
+
+import support_vectors
+
+
+class TestSupportVectors(TaskConformance):
+    task = support_vectors.SupportVectors
+    options = {"spec": TaskSpec("wine-svm", "", "", 1, support_vectors.SPACE, function="wine-svm")}
+    resumes = False
+"""
+
+
+def test_the_task_in_the_text_is_short_works_as_a_plugin_and_passes_the_kit(tmp_path: Path) -> None:
+    (text,) = [block for block in blocks("python") if "TaskFamily(" in block]
+    assert len([line for line in text.splitlines() if line.strip()]) < 20
+    for name, content in (
+        ("support_vectors.py", text),
+        ("own.toml", OWN_TASK_STUDY),
+        ("test_own.py", OWN_TASK_KIT),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    plugin = ("--plugin", "support_vectors.py")
+    listed = in_folder(tmp_path, "hpbench", "list", "functions", *plugin)
+    assert re.search(r"wine-svm +2 hyperparameters$", listed.stdout, flags=re.MULTILINE), listed
+    done = in_folder(tmp_path, "hpbench", "run", "own.toml", *plugin, "--workers", "1", "--results", "out")
+    assert done.returncode == 0, done.stderr
+    assert "6/6 trials" in done.stdout
+    assert "best validation accuracy" in done.stdout
+    kit = in_folder(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "test_own.py")
+    assert kit.returncode == 0, kit.stdout
+
+
 def in_folder(folder: Path, module: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Return what a module of Python says, run in a folder whose modules and packages it finds."""
     path = os.pathsep.join([str(folder), *filter(None, sys.path)])

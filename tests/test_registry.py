@@ -56,6 +56,18 @@ def test_a_taken_name_is_refused(thing: Registry[object]) -> None:
 
 
 @pytest.mark.usefixtures("_installed")
+def test_what_is_something_else_is_refused() -> None:
+    words = Registry[object](
+        "word", "hpbench.things", {}, wanted="a str", fits=lambda item: isinstance(item, str)
+    )
+    words.add("yes", "yes")
+    for bad in (lambda: words.add("no", 1.5), lambda: words.get("tau")):
+        with pytest.raises(UsageError, match=r"word '(no|tau)' must be a str, got [\d.]+\.$"):
+            bad()
+    assert "no" not in words.names()
+
+
+@pytest.mark.usefixtures("_installed")
 def test_installed_entry_points_are_found(thing: Registry[object]) -> None:
     assert "tau" in thing.names()
     assert thing.get("tau") == pytest.approx(6.28318, abs=1e-4)

@@ -275,7 +275,7 @@ def test_a_run_that_lost_too_many_trials_is_tried_again_by_the_same_command(
         budget={"trials": 5},
     )
     found = [fake.run(tmp_path / "r", content)[0] for _ in range(4)]
-    assert [(summary.trials, summary.exit_code) for summary in found] == [(2, 3), (2, 3), (1, 0), (0, 0)]
+    assert [(summary.trials, summary.exit_code) for summary in found] == [(2, 3), (2, 3), (1, 3), (0, 3)]
 
 
 def test_a_task_that_cannot_be_built_fails_its_runs(fake: ModuleType, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -38,6 +39,10 @@ class RunDriver:
     Args:
         job: which run, and its finished trials.
         shard: budget, limits and task.
+
+    Attributes:
+        state: how far the run has come.
+        message: why it failed, or how its trials failed most often; empty if none did.
     """
 
     def __init__(self, job: RunJob, shard: ShardJob) -> None:
@@ -266,6 +271,20 @@ class RunDriver:
             self._end(RunState.COMPLETE)
 
     def _end(self, state: RunState, message: str = "") -> None:
-        """Leave the running state, once."""
-        if self.active:
-            self.state, self.message = state, message
+        """Leave the running state, once; a run in which no trial succeeded has failed, however it ended."""
+        if not self.active:
+            return
+        if state is not RunState.FAILED:
+            failures = [r.evaluation for r in self.records if r.evaluation.status is not Status.OK]
+            message = _commonest(failures)
+            if failures and len(failures) == len(self.records):
+                state, message = RunState.FAILED, f"no trial succeeded, {len(failures)} failed: {message}"
+        self.state, self.message = state, message
+
+
+def _commonest(failures: list[Evaluation]) -> str:
+    """Return how trials failed most often, the earliest of several; nothing without failures."""
+    reasons = Counter(
+        f"{item.status}: {item.message}" if item.message else str(item.status) for item in failures
+    )
+    return max(reasons, key=reasons.__getitem__, default="")

@@ -13,6 +13,7 @@ __all__ = [
     "MissingExtraError",
     "ReplayError",
     "StoreError",
+    "UnsuitableSpaceError",
     "UsageError",
     "did_you_mean",
     "unknown_name",
@@ -50,6 +51,10 @@ class MissingExtraError(UsageError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra {extra!r}: pip install 'hpbench[{extra}]'")
         self.extra = extra
+
+
+class UnsuitableSpaceError(UsageError):
+    """A strategy cannot search this space, whatever its options; suites skip the pairing and go on."""
 
 
 class StoreError(HpbenchError):

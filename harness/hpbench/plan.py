@@ -17,7 +17,7 @@ from hpbench.compilation import (
     train_examples,
 )
 from hpbench.environment import find_compiler
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError, UsageError
 from hpbench.seeding import strategy_stream
 from hpbench.strategies import REGISTRY, Capability
 from hpbench.strategies.factory import create
@@ -73,7 +73,7 @@ class Plan:
             A strategy may end earlier (a grid that is finished).
         epochs: task → full fidelity.
         steps: task → how its trials take their steps on this machine.
-        trainings: networks that one trial trains, one for each fold of a cross-validation.
+        trainings: task → how many times a trial pays its epochs: once for each fold of a cross-validation.
     """
 
     runs: tuple[RunKey, ...]
@@ -81,7 +81,7 @@ class Plan:
     trials: Mapping[str, int | None]
     epochs: Mapping[str, int]
     steps: Mapping[str, Steps] = field(default_factory=dict)
-    trainings: int = 1
+    trainings: Mapping[str, int] = field(default_factory=dict)
 
     def trials_of(self, run: RunKey) -> int | None:
         """Return how many trials a run has at most; None where only seconds are limited."""
@@ -99,8 +99,10 @@ class Plan:
         """Epochs of all runs and folds at most; None where only seconds are limited."""
         if self.n_trials is None:
             return None
-        trials = sum((self.trials_of(run) or 0) * self.epochs[run.task] for run in self.runs)
-        return trials * self.trainings
+        return sum(
+            (self.trials_of(run) or 0) * self.epochs[run.task] * self.trainings.get(run.task, 1)
+            for run in self.runs
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values, for programs."""
@@ -111,7 +113,7 @@ class Plan:
             ],
             "trials_per_run": dict(self.trials),
             "epochs_per_trial": dict(self.epochs),
-            "trainings_per_trial": self.trainings,
+            "trainings_per_trial": dict(self.trainings),
             "steps": {task: {"kind": item.kind, "reason": item.reason} for task, item in self.steps.items()},
             "n_runs": len(self.runs),
             "n_trials": self.n_trials,
@@ -154,7 +156,7 @@ def make_plan(suite: Suite, *, only: str | None = None, device: str = "cpu") -> 
         refused=tuple(refused),
         trials={task.name: suite.budget_trials(task) for task in suite.tasks},
         epochs={task.name: task.epochs for task in suite.tasks},
-        trainings=suite.validation.trainings,
+        trainings={task.name: suite.trainings(task) for task in suite.tasks},
         steps={
             task.name: decide_steps(
                 suite,
@@ -229,14 +231,18 @@ def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal 
         )
         return Refusal(task.name, strategy.name, reason)
     seed = strategy_stream(suite.root_seed, task.name, 0).integer()
-    create(
-        strategy.use,
-        space,
-        full_epochs=task.epochs,
-        seed=seed,
-        budget_trials=suite.budget_trials(task),
-        options=strategy.options,
-    )
+    try:
+        create(
+            strategy.use,
+            space,
+            full_epochs=task.epochs,
+            seed=seed,
+            budget_trials=suite.budget_trials(task),
+            options=strategy.options,
+        )
+    except UnsuitableSpaceError as error:
+        reason = f"strategy {strategy.name!r} cannot search {task.subject}: {error}"
+        return Refusal(task.name, strategy.name, reason)
     return None
 
 

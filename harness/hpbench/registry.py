@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -46,6 +46,8 @@ class Registry(Generic[T]):
         builtin: name → ``"module:attribute"``.
         extras: module of ours, as in ``builtin`` → the extra without which it cannot work.
         left_out: name → why this package does not ship what bears it.
+        wanted: what an item must be, in words.
+        fits: whether an item of others is that.
     """
 
     kind: str
@@ -53,6 +55,8 @@ class Registry(Generic[T]):
     builtin: dict[str, str]
     extras: Mapping[str, Extra] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    wanted: str = "anything"
+    fits: Callable[[object], bool] = lambda _item: True
     _added: dict[str, T] = field(default_factory=dict)
 
     def names(self) -> list[str]:
@@ -66,7 +70,7 @@ class Registry(Generic[T]):
         Raises:
             MissingExtraError: the extra that brings the library behind the name is not installed.
             UsageError: nobody knows the name (the message gives the nearest one), it was left out (the
-                message says why), or the module behind it cannot be imported.
+                message says why), the module behind it cannot be imported, or holds something else.
         """
         if name in self._added:
             return self._added[name]
@@ -85,6 +89,7 @@ class Registry(Generic[T]):
                     f"{self.kind} {name!r} is registered as {point.value!r}, but importing it failed: {error}"
                 )
                 raise UsageError(message) from error
+            self._check(name, loaded)
             return loaded
         if name in self.left_out:
             raise UsageError(f"{self.kind} {name!r} was left out: {self.left_out[name]}.")
@@ -100,12 +105,18 @@ class Registry(Generic[T]):
         """Register ``item`` under ``name``; how a ``--plugin`` file brings in its own code.
 
         Raises:
-            UsageError: the name is taken.
+            UsageError: the name is taken, or ``item`` is not what is registered here.
         """
+        self._check(name, item)
         if name in self.names():
             message = f"{self.kind} {name!r} exists already; register yours under another name."
             raise UsageError(message)
         self._added[name] = item
+
+    def _check(self, name: str, item: object) -> None:
+        """Raise unless ``item``, of others, is what this registry holds."""
+        if not self.fits(item):
+            raise UsageError(f"{self.kind} {name!r} must be {self.wanted}, got {item!r}.")
 
     def reset(self) -> None:
         """Forget what was added; for tests."""

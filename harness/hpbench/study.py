@@ -15,7 +15,7 @@ class RunState(StrEnum):
     """How far a run has come.
 
     EXHAUSTED: the strategy had nothing more to propose (a grid that is finished).
-    FAILED: the strategy raised, diverged on replay, or too many trials failed in a row.
+    FAILED: the strategy raised, diverged on replay, too many trials failed in a row, or all of them.
     SKIPPED: the pairing was refused before anything trained.
     """
 
@@ -29,7 +29,10 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run and how far it has come; ``message`` says why it failed or was skipped."""
+    """A run and how far it has come.
+
+    ``message`` says why it failed or was skipped; of a finished run, how its trials failed most often.
+    """
 
     run: RunKey
     state: RunState

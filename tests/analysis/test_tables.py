@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from hpbench.analysis import load_frames
+from hpbench.analysis.accounts import trouble_table
 from hpbench.analysis.comparison import study_of
 from hpbench.analysis.report import all_tables
 from hpbench.analysis.writers import Table
+from hpbench.store import Store
+from hpbench.study import RunState
+from hpbench.trial import RunKey
 
 MakeStudy = Callable[..., Path]
 
@@ -91,6 +95,27 @@ def test_trouble_is_listed_with_its_reason(awkward: dict[str, Table]) -> None:
     assert rows[0]["Message"] == "ValueError: it broke"
     assert "CONDITIONAL" in rows[1]["Message"]
     assert rows[1]["Repetition"] == "all"
+
+
+def test_finished_runs_that_lost_trials_are_one_row_a_cell_with_the_most_frequent_reason(
+    make_study: MakeStudy,
+) -> None:
+    folder = make_study(repetitions=4, failure_rate=0.3)
+    with Store.open(folder) as store:
+        for number, reason in enumerate(("diverged", "error: no", "error: no")):
+            run = RunKey("wine-mlp", "grid", number)
+            store.set_run_state(run, RunState.EXHAUSTED, f"{reason}\nsomewhere")
+    frames = load_frames(folder)
+    (row,) = shown(trouble_table(frames))
+    cells = frames.runs[(frames.runs["task"] == "wine-mlp") & (frames.runs["strategy"] == "grid")]
+    assert (row["Task"], row["Strategy"], row["State"], row["Message"]) == (
+        "wine-mlp",
+        "grid",
+        "exhausted",
+        "error: no",
+    )
+    assert row["Repetition"] == "3 of them"
+    assert (row["Trials"], row["Failed trials"]) == ("60", str(cells["failures"].iloc[:3].sum()))
 
 
 def test_a_study_without_trouble_has_no_table_of_it(make_study: MakeStudy) -> None:

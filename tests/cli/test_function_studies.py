@@ -11,6 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 import hpbench
+from hpbench.analysis import load_frames
+from hpbench.analysis.curves import task_curves
 from hpbench.cli import run_program
 from hpbench.errors import UsageError
 from hpbench.store import Store
@@ -126,3 +128,30 @@ def test_a_function_is_not_trained_again(call: Callable[..., Any], tmp_path: Pat
         "wine-logistic/random/0": 2,
         "wine-logistic/random/1": 2,
     }
+
+
+def test_a_function_pays_its_epochs_once_whatever_folds_networks_have(
+    call: Callable[..., Any], tmp_path: Path
+) -> None:
+    suite, results = tmp_path / "folds.toml", tmp_path / "r"
+    text = HEAD.replace("{ trials = 6 }", "{ epochs = 4 }").replace("repetitions = 3", "repetitions = 1")
+    text += 'validation = { kind = "cv", folds = 4 }\n'
+    suite.write_text(f"{text}tasks = [{BRANIN}]\n", encoding="utf-8")
+    shown = call("plan", suite).out
+    assert "at most 8 trials, 8 epochs." in shown
+    assert "Validation:" not in shown
+    suite.write_text(f"{text}tasks = [{BRANIN}, {NETWORK}]\n", encoding="utf-8")
+    shown = call("plan", suite).out
+    assert "at most 10 trials, 16 epochs." in shown
+    assert "Validation: 4-fold cross-validation, 4 trainings a trial, at most 8 in all." in shown
+    assert call("run", suite, "--results", results, "--workers", "1").code == 0
+    frames = load_frames(results)
+    counts = frames.runs.set_index(["task", "strategy"])["trials"].to_dict()
+    assert counts == {
+        ("branin", "random"): 4,
+        ("branin", "sobol"): 4,
+        ("iris-logistic", "random"): 1,
+        ("iris-logistic", "sobol"): 1,
+    }
+    assert task_curves(frames, "branin").full_epochs == 1
+    assert task_curves(frames, "iris-logistic").full_epochs == 4

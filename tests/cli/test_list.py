@@ -77,6 +77,28 @@ def test_a_plugin_adds_names(call: Callable[..., Any], tmp_path: Path) -> None:
         DATASETS.reset()
 
 
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize(
+    ("module", "item", "wanted"),
+    [
+        ("strategies", "dict", "a subclass of hpbench.strategies.Strategy"),
+        ("strategies", "3", "a subclass of hpbench.strategies.Strategy"),
+        ("tasks.networks", "lambda: 1", "a hpbench.tasks.networks.NetworkFamily"),
+        ("tasks.families", "None", "a hpbench.tasks.families.TaskFamily"),
+    ],
+)
+def test_a_plugin_that_registers_something_else_is_2(
+    call: Callable[..., Any], tmp_path: Path, module: str, item: str, wanted: str
+) -> None:
+    plugin = tmp_path / "other_things.py"
+    plugin.write_text(
+        f"from hpbench.{module} import REGISTRY\nREGISTRY.add('foo', {item})\n", encoding="utf-8"
+    )
+    answer = call("list", "strategies", "--plugin", plugin)
+    assert answer.code == 2
+    assert f"'foo' must be {wanted}, got" in answer.err
+
+
 @pytest.mark.parametrize("content", ["def broken(:", "import a_module_that_does_not_exist"])
 def test_a_plugin_that_cannot_be_loaded_is_2(call: Callable[..., Any], tmp_path: Path, content: str) -> None:
     plugin = tmp_path / "bad_plugin.py"

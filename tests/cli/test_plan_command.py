@@ -95,7 +95,10 @@ def test_the_plan_says_what_validation_means_in_trainings(call: Callable[..., An
     assert "4 runs, at most 8 trials, 32 epochs." in answer.out
     assert "Final:" not in answer.out
     plan = json.loads(call("plan", suite_file, "--json").out)
-    assert (plan["validation"], plan["trainings_per_trial"]) == ({"kind": "cv", "folds": 4}, 4)
+    assert (plan["validation"], plan["trainings_per_trial"]) == (
+        {"kind": "cv", "folds": 4},
+        {"iris-mlp": 4},
+    )
 
 
 def test_the_plan_says_what_final_means_in_trainings(call: Callable[..., Any], suite_file: Path) -> None:

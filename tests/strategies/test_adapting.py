@@ -10,6 +10,7 @@ from hpbench.space import Categorical, Float, Integer, SearchSpace
 from hpbench.strategies.adapting import (
     WorstSoFar,
     check_known,
+    check_least,
     check_searchable,
     completed,
     plain,
@@ -48,6 +49,13 @@ def test_what_cannot_be_searched_is_refused() -> None:
     check_searchable("mine", DefaultStrategy, SPACES["conditional"])
     with pytest.raises(UsageError, match="'mine' needs a hyperparameter with two or more values"):
         check_searchable("mine", DefaultStrategy, SearchSpace((Integer("n", 3, 3),)))
+
+
+@pytest.mark.parametrize("value", [2, 2.0, None, "standard", True])
+def test_an_option_may_be_no_less_than_its_library_takes(value: object) -> None:
+    check_least("mine", {"size": 1}, {"size": value, "other": -1})
+    with pytest.raises(UsageError, match=r"`size >= 1` must hold for strategy 'mine', got size = 0\."):
+        check_least("mine", {"size": 1}, {"size": 0})
 
 
 def test_an_option_that_the_installed_library_lacks_is_named() -> None:

@@ -60,9 +60,16 @@ class Unresolvable(OpenEnded):
         super().__init__(space, needed=option, **more)
 
 
+class Refusing(OpenEnded):
+    def __init__(self, space: SearchSpace, **given: Unpack[Given]) -> None:
+        super().__init__(space, needed=1.0, **given)
+        raise ValueError("this space is too hard")
+
+
 @pytest.fixture
 def plugins() -> Iterator[None]:
     REGISTRY.add("open-ended", OpenEnded)
+    REGISTRY.add("refusing", Refusing)
     REGISTRY.add("hands-on", HandsOn)
     REGISTRY.add("unresolvable", Unresolvable)
     yield
@@ -163,6 +170,15 @@ def test_what_the_runner_gives_is_no_option_however_it_is_taken() -> None:
 def test_a_missing_option_is_named() -> None:
     with pytest.raises(UsageError, match="'open-ended' needs the option 'needed'"):
         build("open-ended")
+
+
+@pytest.mark.usefixtures("plugins")
+def test_what_the_constructor_of_a_plugin_raises_is_its_own_fault_with_file_and_line() -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"'refusing' cannot be built: ValueError: this space is too hard \(test_factory.py, line \d+\)",
+    ):
+        build("refusing")
 
 
 @pytest.mark.usefixtures("plugins")

@@ -166,6 +166,20 @@ def test_defaults_are_those_of_the_library(name: str) -> None:
         assert option.default == theirs[option.name].default, option.name
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("hyperopt-tpe", "n_EI_candidates", 0),
+        ("hyperopt-tpe", "prior_weight", -1.0),
+        ("hyperopt-anneal", "avg_best_idx", 0.5),
+        ("hyperopt-anneal", "shrink_coef", -1.0),
+    ],
+)
+def test_impossible_values_are_refused_before_the_first_trial(name: str, option: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"`{option} >= .* must hold for strategy '{name}', got"):
+        create(name, SPACES["mixed"], full_epochs=9, seed=1, budget_trials=9, options={option: value})
+
+
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(UsageError, match="Did you mean 'n_startup_jobs'"):
         create(

@@ -179,6 +179,8 @@ def test_options_reach_the_library() -> None:
     [
         ("nevergrad-de", {"crossover": "none"}, "option 'crossover'"),
         ("nevergrad-de", {"popsiz": 3}, "Did you mean 'popsize'"),
+        ("nevergrad-de", {"popsize": -1}, "`popsize >= 1` must hold"),
+        ("nevergrad-pso", {"popsize": 0}, "`popsize >= 1` must hold"),
         ("nevergrad-1plus1", {"mutation": "gauss"}, "Nevergrad refuses its options: Unk"),
         ("nevergrad-pso", {"sqo": True}, "`qo = true` must hold"),
     ],

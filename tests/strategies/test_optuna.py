@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError, UsageError
 from hpbench.space import Categorical, Float, Integer, SearchSpace
 from hpbench.strategies import REGISTRY
 from hpbench.strategies.base import Capability
@@ -158,6 +158,9 @@ def test_what_the_two_parzen_estimators_differ_in_is_no_option_of_the_independen
         ("optuna-nsga2", {"population_size": 1}, "Optuna refuses its options: `population_size`"),
         ("optuna-cmaes", {"lr_adapt": True, "with_margin": True}, "Optuna refuses its options"),
         ("optuna-tpe", {"group": True, "multivariate": False}, "Optuna refuses its options"),
+        ("optuna-tpe", {"n_ei_candidates": 0}, "`n_ei_candidates >= 1` must hold"),
+        ("optuna-tpe-independent", {"n_ei_candidates": -1}, "`n_ei_candidates >= 1` must hold"),
+        ("optuna-cmaes", {"popsize": 1}, "`popsize >= 2` must hold"),
         ("optuna-tpe", {"n_startup": 3}, "Did you mean 'n_startup_trials'"),
         ("optuna-qmc", {"qmc_type": "lattice"}, "option 'qmc_type'"),
     ],
@@ -190,7 +193,9 @@ def test_options_reach_the_library_without_a_warning(name: str, options: dict[st
 
 def test_cma_es_needs_a_number() -> None:
     space = SearchSpace((Categorical("c", ("a", "b")), Float("x", 1.0, 1.0)))
-    with pytest.raises(UsageError, match="needs a number to search, or an ordered choice; got c, x"):
+    with pytest.raises(
+        UnsuitableSpaceError, match="needs a number to search, or an ordered choice; got c, x"
+    ):
         create("optuna-cmaes", space, full_epochs=9, seed=1, budget_trials=9, options={})
     numbers = SearchSpace((Categorical("c", ("a", "b")), Integer("n", 1, 9)))
     assert create("optuna-cmaes", numbers, full_epochs=9, seed=1, budget_trials=9, options={}).ask()

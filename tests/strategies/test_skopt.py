@@ -182,6 +182,7 @@ def test_other_acquisitions_work(acquisition: str) -> None:
         ({"acq_func": "EIps"}, "seconds of every trial"),
         ({"acq_func": "ucb"}, "scikit-optimize refuses"),
         ({"n_initial_points": 0}, "n_initial_points >= 1"),
+        ({"model_queue_size": 0}, "model_queue_size >= 1"),
         ({"acq_func_kwargs": {"kapa": 2.0}}, "Did you mean 'kappa'"),
         ({"acq_optimizer_kwargs": {"points": 5}}, "Did you mean 'n_points'"),
     ],

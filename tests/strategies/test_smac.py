@@ -176,6 +176,9 @@ def test_the_budget_bounds_the_initial_design() -> None:
 
 
 def test_impossible_options_are_refused() -> None:
+    for option in ("n_trees", "local_search_iterations"):
+        with pytest.raises(UsageError, match=f"`{option} >= 1` must hold for strategy 'smac-forest', got"):
+            build(ForestStrategy, SPACES["mixed"], **{option: 0})
     with pytest.raises(UsageError, match="0 <= probability <= 1"):
         build(ForestStrategy, SPACES["mixed"], probability=2.0)
     with pytest.raises(UsageError, match="two or more values"):

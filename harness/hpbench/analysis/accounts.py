@@ -16,6 +16,8 @@ from hpbench.trial import Status
 
 __all__ = ["status_table", "time_table", "trouble_table"]
 
+_FINISHED = (RunState.COMPLETE, RunState.EXHAUSTED)
+
 
 def time_table(frames: Frames) -> Table:
     """Return T5: seconds by part, a trial on average and in total."""
@@ -78,26 +80,45 @@ def _crosstab(frame: pd.DataFrame, key: list[str], column: str, names: list[str]
 
 
 def trouble_table(frames: Frames) -> Table:
-    """Return the runs that failed and the pairings that were skipped, with their reasons."""
+    """Return the runs that failed, the finished ones that lost trials, and the skipped pairings, with reasons."""
     runs = frames.runs
     failed = runs[runs["state"] == RunState.FAILED]
     skipped = runs[runs["state"] == RunState.SKIPPED].drop_duplicates(["task", "strategy"])
     rows = [_trouble(frames, row, str(row.repetition)) for row in failed.itertuples()]
+    rows += [_trouble(frames, row, str(row.repetition)) for row in _losses(runs).itertuples()]
     rows += [_trouble(frames, row, "all") for row in skipped.itertuples()]
     values = pd.DataFrame(
-        rows, columns=["task", "strategy", "label", "repetition", "state", "trials", "message"]
+        rows, columns=["task", "strategy", "label", "repetition", "state", "trials", "failures", "message"]
     )
     columns = (
         *NAMES,
         column("Repetition", "repetition"),
         column("State", "state", numeric=False),
         column("Trials", "trials"),
+        column("Failed trials", "failures"),
         column("Message", "message", _shortened, numeric=False),
     )
-    return Table("trouble", "Runs that failed or were skipped", basis(frames), values, columns)
+    caption = (
+        "Why a run failed or was skipped; of finished runs that lost trials, the status and message that most of "
+        f"these have. {basis(frames)}"
+    )
+    return Table("trouble", "Runs that failed, lost trials or were skipped", caption, values, columns)
 
 
-def _trouble(frames: Frames, row: Any, repetition: str) -> tuple[str, str, str, str, str, int, str]:
+def _losses(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each cell with finished runs that lost trials, and the message that most of them have."""
+    lost = runs[runs["state"].isin(_FINISHED) & (runs["message"] != "")]
+    cells = lost.astype({"task": str, "strategy": str}).groupby(["task", "strategy"], sort=False)
+    return cells.agg(
+        repetition=("repetition", lambda numbers: f"{len(numbers)} of them"),
+        state=("state", lambda states: " or ".join(states.unique())),
+        trials=("trials", "sum"),
+        failures=("failures", "sum"),
+        message=("message", lambda messages: messages.value_counts(sort=True).index[0]),
+    ).reset_index()
+
+
+def _trouble(frames: Frames, row: Any, repetition: str) -> tuple[str, str, str, str, str, int, int, str]:
     """Return one row."""
     strategy = str(row.strategy)
     return (
@@ -107,6 +128,7 @@ def _trouble(frames: Frames, row: Any, repetition: str) -> tuple[str, str, str, 
         repetition,
         str(row.state),
         row.trials,
+        row.failures,
         row.message,
     )
 

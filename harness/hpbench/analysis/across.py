@@ -141,7 +141,7 @@ def _spent(frames: Frames, curves: TaskCurves) -> tuple[Array, float]:
     if kind == "seconds":
         return curves.elapsed, float(amount)
     if kind == "epochs":
-        return curves.trainings, float(amount) / (frames.full_epochs(curves.task) * frames.trainings)
+        return curves.trainings, float(amount) / curves.full_epochs
     return np.broadcast_to(np.arange(1.0, curves.n_trials + 1), curves.objective.shape), float(amount)
 
 

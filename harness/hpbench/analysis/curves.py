@@ -165,7 +165,7 @@ def task_curves(frames: Frames, task: str) -> TaskCurves:
         status=status,
         elapsed=_summed(seconds, place, (k, n, size)),
         trainings=_summed(epochs, place, (k, n, size)) / frames.full_epochs(task),
-        full_epochs=frames.full_epochs(task) * frames.trainings,
+        full_epochs=frames.full_epochs(task) * frames.trainings(task),
     )
 
 

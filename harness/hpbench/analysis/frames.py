@@ -99,10 +99,10 @@ class Frames:
         """Return what readers see for ``strategy``."""
         return str(self.info.strategies.get(strategy, {}).get("label") or strategy)
 
-    @property
-    def trainings(self) -> int:
-        """Networks that one trial trains: one for each fold of a cross-validation, else one."""
-        return int(self.info.suite.get("validation", {}).get("folds") or 1)
+    def trainings(self, task: str) -> int:
+        """Return how many times a trial of ``task`` pays its epochs: once a fold; a function has no folds."""
+        folds = self.info.suite.get("validation", {}).get("folds") or 1
+        return 1 if "function" in self.info.tasks[task] else int(folds)
 
     def full_epochs(self, task: str) -> int:
         """Return the full fidelity of ``task``."""

@@ -102,7 +102,8 @@ def functions() -> list[Entry]:
     for name in REGISTRY.names():
         family = REGISTRY.get(name)
         least = "" if family.minimum is None else f", minimum {family.minimum:.6g}"
-        summary = f"{len(family.space.parameters)} hyperparameters{least}; {family.citation}"
+        source = f"; {family.citation}" if family.citation else ""
+        summary = f"{len(family.space.parameters)} hyperparameters{least}{source}"
         entries.append({"name": name, "summary": summary, "hyperparameters": list(family.space.names)})
     return entries
 

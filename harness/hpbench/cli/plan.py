@@ -67,6 +67,7 @@ def content_of(
         )
         cell["runs"] += 1
         cell["seconds"] += seconds[str(run)]
+    networks = [run for run in plan.runs if suite.task(run.task).function is None]
     alone = sum(seconds.values())
     calibrating = sum(item.seconds for item in clocks.values())
     return {
@@ -75,12 +76,13 @@ def content_of(
         "trainer": suite.trainer,
         "clock": suite.clock,
         "budget": suite.budget.model_dump(exclude_none=True),
-        "validation": suite.validation.model_dump(exclude_none=True),
-        "trainings_per_trial": plan.trainings,
+        "validation": suite.validation.model_dump(exclude_none=True) if networks else None,
+        "trainings_per_trial": dict(plan.trainings),
+        "trainings": None
+        if plan.n_trials is None
+        else sum((plan.trials_of(run) or 0) * plan.trainings[run.task] for run in networks),
         "final": None if suite.final is None else suite.final.model_dump(),
-        "retrained_runs": sum(suite.task(run.task).function is None for run in plan.runs)
-        if suite.final
-        else 0,
+        "retrained_runs": len(networks) if suite.final else 0,
         "cells": list(cells.values()),
         "refused": [
             {"task": item.task, "strategy": item.strategy, "reason": item.reason} for item in plan.refused
@@ -140,7 +142,7 @@ def text_of(content: dict[str, Any]) -> str:
         table(header, rows, right=(2, 3, 4, 5)),
         "",
         *_task_lines(content),
-        _validation_line(content),
+        *_validation_lines(content),
         *_final_lines(content),
         *(f"{clean(item['reason'])} Skipped." for item in content["refused"]),
         f"{content['runs']} runs, {trials}.",
@@ -149,14 +151,17 @@ def text_of(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _validation_line(content: dict[str, Any]) -> str:
-    """Return what a configuration is scored on, and what that means in trainings."""
+def _validation_lines(content: dict[str, Any]) -> list[str]:
+    """Return what a configuration is scored on, and what that means in trainings; functions have no examples."""
     validation = content["validation"]
+    if validation is None:
+        return []
     if validation["kind"] == "holdout":
-        return f"Validation: {100 * validation['fraction']:g} % of the examples are held out, one training a trial."
-    times = content["trainings_per_trial"]
+        share = f"{100 * validation['fraction']:g} %"
+        return [f"Validation: {share} of the examples are held out, one training a trial."]
+    times, trainings = validation["folds"], content["trainings"]
     text = f"Validation: {times}-fold cross-validation, {times} trainings a trial"
-    return f"{text}." if content["trials"] is None else f"{text}, at most {times * content['trials']} in all."
+    return [f"{text}." if trainings is None else f"{text}, at most {trainings} in all."]
 
 
 def _final_lines(content: dict[str, Any]) -> list[str]:

@@ -70,4 +70,6 @@ REGISTRY: Registry[type[Strategy]] = Registry(
     },
     extras=EXTRAS,
     left_out=LEFT_OUT,
+    wanted="a subclass of hpbench.strategies.Strategy",
+    fits=lambda item: isinstance(item, type) and issubclass(item, Strategy),
 )

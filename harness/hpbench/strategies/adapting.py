@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpbench.environment import library_version
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError, UsageError
 from hpbench.space import Categorical, Condition, Float, Parameter, SearchSpace
 from hpbench.strategies.base import Capability, Strategy
 from hpbench.trial import Value
@@ -15,6 +15,7 @@ from hpbench.trial import Value
 __all__ = [
     "WorstSoFar",
     "check_known",
+    "check_least",
     "check_searchable",
     "completed",
     "conditions_on_choices",
@@ -38,12 +39,16 @@ def check_searchable(name: str, kind: type[Strategy], space: SearchSpace) -> Non
     """Raise unless the strategy called ``name`` can search ``space``.
 
     Raises:
-        UsageError: the space has conditions that ``kind`` cannot express, or nothing to search.
+        UnsuitableSpaceError: the space has conditions that ``kind`` cannot express, or nothing to search.
     """
     if space.conditional and Capability.CONDITIONAL not in kind.capabilities:
-        raise UsageError(f"strategy {name!r} cannot search a space with conditions: it lacks CONDITIONAL.")
+        raise UnsuitableSpaceError(
+            f"strategy {name!r} cannot search a space with conditions: it lacks CONDITIONAL."
+        )
     if not searched(space):
-        raise UsageError(f"strategy {name!r} needs a hyperparameter with two or more values, got none.")
+        raise UnsuitableSpaceError(
+            f"strategy {name!r} needs a hyperparameter with two or more values, got none."
+        )
 
 
 def conditions_on_choices(name: str, space: SearchSpace) -> dict[str, Condition | None]:
@@ -52,7 +57,7 @@ def conditions_on_choices(name: str, space: SearchSpace) -> dict[str, Condition 
     What waits for a single value waits for what that value itself waits for.
 
     Raises:
-        UsageError: a condition waits for a number.
+        UnsuitableSpaceError: a condition waits for a number.
     """
     conditions: dict[str, Condition | None] = {}
     for item in space.parameters:
@@ -60,7 +65,7 @@ def conditions_on_choices(name: str, space: SearchSpace) -> dict[str, Condition 
         if when is not None and single(space[when.parent]):
             when = conditions[when.parent]
         if when is not None and not isinstance(space[when.parent], Categorical):
-            raise UsageError(
+            raise UnsuitableSpaceError(
                 f"strategy {name!r} can express conditions on choices, got one on the number "
                 f"{when.parent!r}; give {when.parent!r} a list of values, or fix it."
             )
@@ -90,6 +95,23 @@ def completed(space: SearchSpace, suggested: Mapping[str, Value]) -> dict[str, V
                 parameter.from_unit(0.5) if single(parameter) else suggested[parameter.name]
             )
     return config
+
+
+def check_least(name: str, least: Mapping[str, float], options: Mapping[str, Any]) -> None:
+    """Raise where an option is less than its library can work with, which it would find out trials later.
+
+    Args:
+        name: the strategy's.
+        least: option → the smallest number; words and None are the library's to understand.
+        options: as the suite gave them, defaults filled in.
+
+    Raises:
+        UsageError: an option is too small.
+    """
+    for key, low in least.items():
+        value = options.get(key)
+        if isinstance(value, int | float) and value < low:
+            raise UsageError(f"`{key} >= {low}` must hold for strategy {name!r}, got {key} = {value!r}.")
 
 
 def check_known(name: str, library: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:

@@ -12,9 +12,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
-from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
-from hpbench.strategies.adapting import check_searchable, completed, searched
+from hpbench.strategies.adapting import check_least, check_searchable, completed, searched
 from hpbench.strategies.base import Strategy
 from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial, Value
@@ -78,9 +77,7 @@ class LogExpectedImprovementStrategy(Strategy):
             "num_restarts": num_restarts,
             "raw_samples": raw_samples,
         }
-        for option, value in options.items():
-            if value is not None and value < 1:
-                raise UsageError(f"`{option} >= 1` must hold for strategy {self.name!r}, got {value}.")
+        check_least(self.name, dict.fromkeys(options, 1), options)
         _load()
         import torch  # noqa: PLC0415 - slow to import, and listing options does without
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import traceback
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from hpbench.errors import UsageError, unknown_name
+from hpbench.errors import HpbenchError, UsageError, unknown_name
 from hpbench.space import SearchSpace
 from hpbench.strategies import REGISTRY
 from hpbench.strategies.base import Given, Strategy
@@ -49,12 +51,22 @@ def create(
     """Return the strategy called ``name``, ready to be asked.
 
     Raises:
-        UsageError: the strategy or an option is unknown, or an option has an impossible value.
+        UsageError: the strategy or an option is unknown, an option has an impossible value, or a strategy of
+            others raises when it is built.
     """
     check_options(name, options)
-    return REGISTRY.get(name)(
-        space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials, **dict(options)
-    )
+    kind = REGISTRY.get(name)
+    try:
+        return kind(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials, **dict(options))
+    except BaseException as error:
+        foreign = isinstance(error, Exception) and not isinstance(error, HpbenchError)
+        if name in REGISTRY.builtin or not foreign:
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise UsageError(
+            f"strategy {name!r} cannot be built: {type(error).__name__}: {error} "
+            f"({Path(place.filename).name}, line {place.lineno})."
+        ) from error
 
 
 def check_options(name: str, options: Options) -> None:

@@ -21,6 +21,7 @@ from hpbench.space import Categorical, Condition, Float, Parameter, SearchSpace
 from hpbench.strategies.adapting import (
     WorstSoFar,
     check_known,
+    check_least,
     check_searchable,
     completed,
     conditions_on_choices,
@@ -37,6 +38,9 @@ __all__ = [
     "ParzenStrategy",
     "RandomDrawsStrategy",
 ]
+
+_LEAST = {"n_EI_candidates": 1, "prior_weight": 0.0, "avg_best_idx": 1.0, "shrink_coef": 0.0}
+"""``1 / avg_best_idx`` is the probability of a geometric distribution."""
 
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands for when a trial began and ended: one algorithm subtracts the two, none uses the difference."""
@@ -80,6 +84,7 @@ class HyperoptStrategy(Strategy):
     ) -> None:
         super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
+        check_least(self.name, _LEAST, options)
         self._searched = searched(space)
         self._generators = PrivateGenerators(self.seed)
         self._rstate = np.random.default_rng(self.seed)

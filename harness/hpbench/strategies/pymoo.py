@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Unpack, final
 
 import numpy as np
 
-from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
-from hpbench.strategies.adapting import check_searchable, completed, plain, searched
+from hpbench.strategies.adapting import check_least, check_searchable, completed, plain, searched
 from hpbench.strategies.base import Given, Strategy
 from hpbench.trial import Proposal, Trial, Value
 
@@ -61,9 +60,8 @@ class MixedGeneticStrategy(Strategy):
     ) -> None:
         super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
-        for option, value in (("pop_size", pop_size), ("n_offsprings", n_offsprings)):
-            if value is not None and value < 1:
-                raise UsageError(f"`{option} >= 1` must hold for strategy {self.name!r}, got {value}.")
+        sizes = {"pop_size": pop_size, "n_offsprings": n_offsprings}
+        check_least(self.name, dict.fromkeys(sizes, 1), sizes)
         self._algorithm = self._built(pop_size, n_offsprings)
         self._generation: Any = None
         self._costs: dict[int, float] = {}

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Unpack, final
 
 from hpbench.errors import UsageError, unknown_name
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
-from hpbench.strategies.adapting import check_searchable, completed, plain, searched
+from hpbench.strategies.adapting import check_least, check_searchable, completed, plain, searched
 from hpbench.strategies.base import Given, Strategy
 from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial, Value
@@ -145,11 +145,7 @@ class SkoptStrategy(Strategy):
     def _check(self, options: dict[str, Any]) -> None:
         """Raise where the library would fail late or ignore an option without a word."""
         check_searchable(self.name, type(self), self.space)
-        if options["n_initial_points"] < 1:
-            raise UsageError(
-                f"`n_initial_points >= 1` must hold for strategy {self.name!r}, "
-                f"got n_initial_points = {options['n_initial_points']!r}."
-            )
+        check_least(self.name, {"n_initial_points": 1, "model_queue_size": 1}, options)
         reason = self._refused.get(options["acq_func"])
         if reason is not None:
             raise UsageError(

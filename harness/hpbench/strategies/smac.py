@@ -17,7 +17,15 @@ from typing import Any, ClassVar, Unpack, final
 
 from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
-from hpbench.strategies.adapting import WorstSoFar, check_searchable, completed, plain, searched, single
+from hpbench.strategies.adapting import (
+    WorstSoFar,
+    check_least,
+    check_searchable,
+    completed,
+    plain,
+    searched,
+    single,
+)
 from hpbench.strategies.base import Capability, Given, Strategy
 from hpbench.strategies.isolation import PrivateGenerators
 from hpbench.trial import Proposal, Trial
@@ -86,6 +94,7 @@ class SmacStrategy(Strategy):
     def __init__(self, space: SearchSpace, *, options: Mapping[str, Any], **given: Unpack[Given]) -> None:
         super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
+        check_least(self.name, {"n_trees": 1, "local_search_iterations": 1}, options)
         if not 0.0 <= options["probability"] <= 1.0:
             raise UsageError(
                 f"`0 <= probability <= 1` must hold for strategy {self.name!r}, "

@@ -85,7 +85,7 @@ def _task_problems(suite: Suite, index: int) -> Iterator[Problem]:
     task = suite.tasks[index]
     if task.function is None and not datasets.is_known(task.dataset):
         yield Problem(str(datasets.unknown_data(task.dataset)), join_path("tasks", index, "dataset"))
-    trainings = suite.validation.trainings
+    trainings = suite.trainings(task)
     if suite.budget.epochs is not None and suite.budget.epochs < task.epochs * trainings:
         times = f" for each of {trainings} folds" if trainings > 1 else ""
         yield Problem(

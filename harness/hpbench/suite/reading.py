@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hpbench.errors import UsageError, did_you_mean
+from hpbench.errors import UnsuitableSpaceError, UsageError, did_you_mean
 from hpbench.strategies import REGISTRY as STRATEGIES
 from hpbench.strategies.base import Capability
 from hpbench.strategies.factory import create
@@ -203,7 +203,7 @@ def _own_problems(task: SuiteTask, dataset: datasets.Dataset, path: str) -> Iter
 def _building_problems(suite: Suite) -> Iterator[Problem]:
     """Yield strategies that cannot be built as the suite asks, the first task that shows it for each.
 
-    A pairing that the plan will refuse for a missing capability is left to the plan.
+    A pairing that the plan will refuse, since the strategy cannot search the space, is left to the plan.
     """
     for index, strategy in enumerate(suite.strategies):
         kind = STRATEGIES.get(strategy.use)
@@ -220,7 +220,10 @@ def _building_problems(suite: Suite) -> Iterator[Problem]:
                     budget_trials=suite.budget_trials(task),
                     options=strategy.options,
                 )
+            except UnsuitableSpaceError:
+                continue
             except UsageError as error:
                 message = f"strategy {strategy.name!r} on task {task.name!r}: {error}"
-                yield Problem(message, join_path("strategies", index, "options"))
+                place = ("strategies", index, "options") if strategy.options else ("strategies", index)
+                yield Problem(message, join_path(*place))
                 break

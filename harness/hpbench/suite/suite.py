@@ -160,7 +160,7 @@ class Suite(Table):
             root_seed=self.root_seed,
             training_seeds=self.training_seeds,
             validation_fraction=self.validation.share(self.test_fraction),
-            folds=self.validation.folds,
+            folds=None if task.function is not None else self.validation.folds,
             test_fraction=self.test_fraction,
             patience=task.patience,
             trainer=self.trainer,
@@ -187,9 +187,14 @@ class Suite(Table):
             task.target_kind,
         )
 
+    def trainings(self, task: SuiteTask) -> int:
+        """Return how many times a trial of ``task`` pays its epochs: once a fold; a function has no folds."""
+        return 1 if task.function is not None else self.validation.trainings
+
     def budget_trials(self, task: SuiteTask | str) -> int | None:
         """Return how many full trainings of a task the budget allows; None for a budget in seconds."""
-        epochs = (self.task(task) if isinstance(task, str) else task).epochs * self.validation.trainings
+        task = self.task(task) if isinstance(task, str) else task
+        epochs = task.epochs * self.trainings(task)
         return self.budget.trials if self.budget.epochs is None else self.budget.epochs // epochs
 
     def resolved(self) -> dict[str, Any]:

@@ -30,7 +30,8 @@ class TaskSpec:
         training_seeds: ``"per_repetition"`` (all strategies search the same function) or
             ``"per_trial"``.
         validation_fraction: share of all examples that a network is validated on, in (0, 1).
-        folds: of a cross-validation, at least 2; None: one part is held out for validation.
+        folds: of a cross-validation, at least 2; None: one part is held out for validation, or the task is a
+            function.
         test_fraction: share of all examples that no selection ever sees, in (0, 1).
         patience: stop a trial after this many epochs without a better validation error; None: never.
         trainer: ``"reference"`` or ``"cohort"``.

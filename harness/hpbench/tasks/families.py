@@ -24,7 +24,7 @@ class TaskFamily:
         space: what may be searched, with ranges, constants and defaults.
         build: returns the task; it gets the search space as the suite changed it, the seed and the
             full fidelity in the specification.
-        citation: where the task comes from.
+        citation: where the task comes from, if anywhere.
         counts: whether evaluations count correct examples. If not, ``val_loss`` is what is minimised, and
             the suite must have ``objective = "loss"``.
         minimum: the smallest value over ``space``, where it is known.
@@ -34,7 +34,7 @@ class TaskFamily:
     name: str
     space: SearchSpace
     build: Callable[[TaskSpec], Task]
-    citation: str
+    citation: str = ""
     counts: bool = False
     minimum: float | None = None
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -49,4 +49,6 @@ REGISTRY: Registry[TaskFamily] = Registry(
         "hartmann6": "hpbench.tasks.functions:HARTMANN6",
         "mixed": "hpbench.tasks.functions:MIXED",
     },
+    wanted="a hpbench.tasks.families.TaskFamily",
+    fits=lambda item: isinstance(item, TaskFamily),
 )

@@ -14,6 +14,7 @@ from hpbench.space import SearchSpace
 from hpbench.strategies.adapting import (
     WorstSoFar,
     check_known,
+    check_least,
     check_searchable,
     completed,
     conditions_on_choices,
@@ -62,6 +63,7 @@ class NevergradStrategy(Strategy):
     def __init__(self, space: SearchSpace, *, options: Mapping[str, Any], **given: Unpack[Given]) -> None:
         super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
+        check_least(self.name, {"popsize": 1}, options)
         with PrivateGenerators(0):  # importing it draws random numbers
             import nevergrad  # noqa: F401, PLC0415 - slow, and listing does without
         self._generators = PrivateGenerators(self.seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal, Unpack, final
 
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError, UsageError
 from hpbench.space import SearchSpace
 from hpbench.strategies.base import Given
 from hpbench.strategies.isolation import PrivateGenerators
@@ -28,7 +28,8 @@ class _BudgetedStrategy(NevergradStrategy):
     that 20 seconds by the clock for a proposal, of which it takes a fraction.
 
     Raises:
-        UsageError: there is no budget in trials, or the choice could not be repeated.
+        UsageError: there is no budget in trials.
+        UnsuitableSpaceError: what would be chosen on this space could not be repeated.
     """
 
     def __init__(self, space: SearchSpace, **given: Unpack[Given]) -> None:
@@ -42,7 +43,7 @@ class _BudgetedStrategy(NevergradStrategy):
             # looked at in a second one, because looking makes choices and draws
             names = sorted(set(unrepeatable(self._built({}))))
         if names:
-            raise UsageError(
+            raise UnsuitableSpaceError(
                 f"strategy {self.name!r} cannot be used on this space with {self.budget_trials} trials: Nevergrad "
                 f"chooses {', '.join(names)}, which takes no seed, so a run could not be repeated; use fewer trials."
             )

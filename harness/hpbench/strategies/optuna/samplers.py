@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Unpack, final
 
-from hpbench.errors import UsageError
+from hpbench.errors import UnsuitableSpaceError
 from hpbench.space import Categorical, Parameter, SearchSpace
 from hpbench.strategies.adapting import searched
 from hpbench.strategies.base import Capability, Given
@@ -152,7 +152,7 @@ class CmaEsStrategy(OptunaStrategy):
         lr_adapt: adapt the learning rate (experimental).
 
     Raises:
-        UsageError: there is not a single number to search.
+        UnsuitableSpaceError: there is not a single number to search.
     """
 
     name: ClassVar[str] = "optuna-cmaes"
@@ -171,7 +171,7 @@ class CmaEsStrategy(OptunaStrategy):
         **given: Unpack[Given],
     ) -> None:
         if not any(_is_numeric(item) for item in searched(space)):
-            raise UsageError(
+            raise UnsuitableSpaceError(
                 f"strategy {self.name!r} needs a number to search, or an ordered choice; "
                 f"got {', '.join(space.names) or 'nothing'}."
             )

@@ -10,11 +10,14 @@ from typing import Any, ClassVar, Unpack
 
 from hpbench.errors import UsageError
 from hpbench.space import Categorical, Float, Parameter, SearchSpace
-from hpbench.strategies.adapting import check_known, check_searchable, plain, single
+from hpbench.strategies.adapting import check_known, check_least, check_searchable, plain, single
 from hpbench.strategies.base import Capability, Given, Strategy
 from hpbench.trial import Proposal, Trial, Value
 
 __all__ = ["OptunaStrategy"]
+
+_LEAST = {"n_ei_candidates": 1, "popsize": 2}
+"""CMA-ES recombines half of a generation."""
 
 
 class OptunaStrategy(Strategy):
@@ -48,6 +51,7 @@ class OptunaStrategy(Strategy):
     def __init__(self, space: SearchSpace, *, options: Mapping[str, Any], **given: Unpack[Given]) -> None:
         super().__init__(space, **given)
         check_searchable(self.name, type(self), space)
+        check_least(self.name, _LEAST, options)
         self._study = self._created(options)
         self._trials: list[Any] = []
 

@@ -19,4 +19,6 @@ REGISTRY: Registry[NetworkFamily] = Registry(
         "rnn": "hpbench.tasks.networks.rnn:RNN",
         "transformer": "hpbench.tasks.networks.transformer:TRANSFORMER",
     },
+    wanted="a hpbench.tasks.networks.NetworkFamily",
+    fits=lambda item: isinstance(item, NetworkFamily),
 )

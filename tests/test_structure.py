@@ -88,7 +88,7 @@ HOMES = {
     "seaborn": {"analysis"},
     "pydantic": {"strategies", "suite"},
     "pyarrow": {"export", "tasks"},
-    "scipy": {"analysis", "strategies"},
+    "scipy": {"analysis", "environment", "strategies"},
     "skopt": {"strategies"},
     "sklearn": {"analysis", "strategies", "tasks"},
     "sqlite3": {"schema", "store"},

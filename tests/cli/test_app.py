@@ -99,7 +99,9 @@ def test_the_table_of_exit_codes() -> None:
 
 def test_what_is_unexpected_leaves_a_traceback_and_how_to_report_it(tmp_path: Path) -> None:
     plugin = tmp_path / "broken.py"  # it breaks hpbench itself, whose own fault looks the same
-    plugin.write_text("import hpbench.suite\nhpbench.suite.bundled_suites = lambda: 1 / 0\n", encoding="utf-8")
+    plugin.write_text(
+        "import hpbench.suite\nhpbench.suite.bundled_suites = lambda: 1 / 0\n", encoding="utf-8"
+    )
     command = [sys.executable, "-m", "hpbench", "list", "suites", "--plugin", str(plugin)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.INTERNAL == 1

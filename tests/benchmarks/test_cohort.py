@@ -8,6 +8,7 @@ minutes on a busy machine with two cores; ``-k from_a_warm_cache`` asks every fa
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import subprocess
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from time import perf_counter
 from typing import Any
 
@@ -332,6 +333,7 @@ def test_accuracies_agree_with_the_reference_trainers(
                 unexplained.append((differences[-1], spread, request.config))
     figures = {
         "mean_difference": fmean(differences),
+        "standard_error": stdev(differences) / math.sqrt(len(differences)),
         "mean_absolute_difference": fmean(map(abs, differences)),
         "largest_difference": max(map(abs, differences)),
         "equal": sum(difference == 0.0 for difference in differences) / len(differences),

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hpbench.jobs import RetrainJob
 from hpbench.store import Store
-from hpbench.study import RunState
+from hpbench.study import FINISHED
 from hpbench.suite import Suite
 from hpbench.tasks.base import TaskSpec
 from hpbench.trial import Objective, Record, Request, RunKey, objective_of
 
 __all__ = ["epochs_to_retrain", "incumbent_of", "retrain_jobs"]
 
-_OVER = (RunState.COMPLETE, RunState.EXHAUSTED)
 _TOGETHER = 64
 """Retrainings of one job: enough to fill cohorts, few enough to keep several workers busy."""
 
@@ -68,7 +67,7 @@ def retrain_jobs(
     """
     if suite.final is None:
         return []
-    over = {row.run for row in store.runs() if row.state in _OVER}
+    over = {row.run for row in store.runs() if row.state in FINISHED}
     missing: dict[str, list[tuple[Request, int]]] = {}
     for run in runs:
         if run in over and suite.task(run.task).function is None:  # a function has no parts to train on

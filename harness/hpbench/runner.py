@@ -17,7 +17,7 @@ from hpbench.plugins import load_plugins
 from hpbench.session import ProgressSink, Session
 from hpbench.signals import signals_as_requests
 from hpbench.store import STORE_NAME, Store
-from hpbench.study import RunRow, RunState, StudyInfo
+from hpbench.study import FINISHED, RunRow, RunState, StudyInfo
 from hpbench.suite import Suite
 from hpbench.trial import RunKey
 
@@ -143,7 +143,7 @@ def _opened(results: Path, info: StudyInfo, runs: Sequence[RunKey]) -> Store:
 
 def _unbegun(store: Store, runs: Sequence[RunKey]) -> list[RunKey]:
     """Return those of ``runs`` that are to be done and have no trial yet."""
-    over = {row.run for row in store.runs() if row.state in {RunState.COMPLETE, RunState.EXHAUSTED}}
+    over = {row.run for row in store.runs() if row.state in FINISHED}
     counts = store.counts()
     return [run for run in runs if run not in over and not counts.get(run)]
 

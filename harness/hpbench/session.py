@@ -34,7 +34,7 @@ from hpbench.seeding import strategy_stream
 from hpbench.shards import plan_shards, runs_in_shard
 from hpbench.signals import Requests
 from hpbench.store import Store
-from hpbench.study import RunState
+from hpbench.study import FINISHED, RunState
 from hpbench.suite import Suite
 from hpbench.tasks.base import TaskSpec
 from hpbench.trial import Record, RunKey, Status
@@ -45,7 +45,6 @@ _ASK_AHEAD = 64
 """For how many trials a strategy that does not adapt is asked at once, to fill cohorts."""
 
 _STOP_SECONDS = 2.5
-_OVER = frozenset({RunState.COMPLETE, RunState.EXHAUSTED})
 
 
 class ProgressSink(Protocol):
@@ -79,7 +78,7 @@ class Session:
             event.payload for event in store.events() if event.kind == "worker"
         ]
         self._states = {row.run: row.state for row in store.runs()}
-        self._open = tuple(run for run in plan.runs if self._states.get(run) not in _OVER)
+        self._open = tuple(run for run in plan.runs if self._states.get(run) not in FINISHED)
         self._given_up: set[str] = set()
         self.n_trials = 0
 
@@ -137,7 +136,7 @@ class Session:
 
     def _over_tasks(self) -> list[TaskSpec]:
         """Return the tasks of which every run of the suite has ended."""
-        ended = {*_OVER, RunState.FAILED, RunState.SKIPPED}
+        ended = {*FINISHED, RunState.FAILED, RunState.SKIPPED}
         going = {run.task for run, state in self._states.items() if state not in ended}
         return [self._spec(task.name) for task in self._suite.tasks if task.name not in going]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hpbench.trial import RunKey
 
-__all__ = ["Event", "RunRow", "RunState", "StudyInfo"]
+__all__ = ["FINISHED", "Event", "RunRow", "RunState", "StudyInfo"]
 
 
 class RunState(StrEnum):
@@ -25,6 +25,10 @@ class RunState(StrEnum):
     EXHAUSTED = "exhausted"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+FINISHED = frozenset({RunState.COMPLETE, RunState.EXHAUSTED})
+"""States of runs that are over and not taken up again; a failed one is tried again."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ import pandas as pd
 from hpbench.analysis.captions import basis, seconds
 from hpbench.analysis.frames import TIME_PARTS, Frames
 from hpbench.analysis.writers import NAMES, Column, Table, column
-from hpbench.study import RunState
+from hpbench.study import FINISHED, RunState
 from hpbench.trial import Status
 
 __all__ = ["status_table", "time_table", "trouble_table"]
-
-_FINISHED = (RunState.COMPLETE, RunState.EXHAUSTED)
 
 
 def time_table(frames: Frames) -> Table:
@@ -107,7 +105,7 @@ def trouble_table(frames: Frames) -> Table:
 
 def _losses(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each cell with finished runs that lost trials, and the message that most of them have."""
-    lost = runs[runs["state"].isin(_FINISHED) & (runs["message"] != "")]
+    lost = runs[runs["state"].isin(FINISHED) & (runs["message"] != "")]
     cells = lost.astype({"task": str, "strategy": str}).groupby(["task", "strategy"], sort=False)
     return cells.agg(
         repetition=("repetition", lambda numbers: f"{len(numbers)} of them"),

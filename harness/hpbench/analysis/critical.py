@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hpbench.analysis.across import Across
-from hpbench.analysis.captions import counted, p_text
+from hpbench.analysis.captions import counted, equals, p_text
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.statistics import (
     Array,
@@ -63,11 +63,10 @@ class CriticalDifference:
     @property
     def omnibus(self) -> str:
         """Return the omnibus test with its p-value, for claims and captions."""
-        p = p_text(self.p, enough=True)
         f = f"{self.f:.2f}" if math.isfinite(self.f) else "∞"
         return (
             f"Friedman's test with Iman and Davenport's correction: F = {f}, "
-            f"p {p if p.startswith('<') else '= ' + p} by permutations within tasks"
+            f"p {equals(p_text(self.p, enough=True))} by permutations within tasks"
         )
 
     @property

@@ -14,7 +14,7 @@ from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
 from hpbench.analysis.style import REFERENCE, crowd_text, looks
 
-__all__ = ["Axis", "Bands", "about_curves", "legend_entries"]
+__all__ = ["Axis", "Bands", "about_curves", "legend_entries", "twice_entry"]
 
 Axis = Literal["trials", "trainings", "epochs", "seconds"]
 
@@ -40,8 +40,13 @@ def legend_entries(frames: Frames, bands: Bands, *, twice: bool) -> list[Entry]:
     if any(band.exhausted_at is not None for band in drawn):
         entries.append((Line2D([], [], color="#777777", marker="x", linestyle=":"), "exhausted, carried on"))
     if twice:
-        entries.append((Line2D([], [], color=REFERENCE, linestyle="--"), "random, 2 trials for each"))
+        entries.append(twice_entry())
     return entries
+
+
+def twice_entry() -> Entry:
+    """Return the legend's entry of random search with two trials for every one."""
+    return Line2D([], [], color=REFERENCE, linestyle="--"), "random, 2 trials for each"
 
 
 def about_curves(frames: Frames, bands: Bands, axis: Axis, *, twice: bool) -> list[str]:

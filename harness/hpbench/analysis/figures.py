@@ -26,8 +26,8 @@ from hpbench.analysis.curves import (
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
-from hpbench.analysis.strokes import draw_bands
-from hpbench.analysis.style import REFERENCE, looks, wrapped
+from hpbench.analysis.strokes import draw_bands, draw_twice
+from hpbench.analysis.style import looks, wrapped
 from hpbench.analysis.targets import random_name, random_twice
 
 __all__ = [
@@ -153,8 +153,7 @@ def _draw_twice(panel: Axes, study: Study, task: str, axis: Axis, view: Callable
     expected = random_twice(study, task)
     if expected is None:
         return False
-    x = np.arange(1.0, len(expected) + 1)
-    panel.step(x, view(expected), where="post", color=REFERENCE, linestyle="--", linewidth=1.0, zorder=2.1)
+    draw_twice(panel, view(expected))
     return True
 
 

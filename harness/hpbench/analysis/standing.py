@@ -24,6 +24,7 @@ from hpbench.analysis.across import (
 from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, panels
 from hpbench.analysis.captions import about_values, basis, counted
 from hpbench.analysis.comparison import Study
+from hpbench.analysis.curve_keys import twice_entry
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
@@ -150,7 +151,7 @@ def race_figure(study: Study) -> Drawn:
             linestyle="--",
             zorder=2.1,
         )
-        entries.append((Line2D([], [], color=REFERENCE, linestyle="--"), "random, 2 trials for each"))
+        entries.append(twice_entry())
     panel.set_ylim(-0.02, 1.02)
     panel.set_xlabel("trials")
     panel.set_ylabel("share of targets reached")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from hpbench.analysis.curves import Band
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
-from hpbench.analysis.style import Look, gid
+from hpbench.analysis.style import REFERENCE, Look, gid
 
-__all__ = ["changes", "draw_bands", "jumps"]
+__all__ = ["changes", "draw_bands", "draw_twice", "jumps"]
 
 _MARKS = 6
 _CROWD = 5
@@ -114,6 +114,12 @@ def _stepped(line: Array) -> Array:
     """Return the corners of a right-continuous step function through ``line``, shape ``(n, 2)``."""
     doubled = np.repeat(line, 2, axis=0)
     return np.column_stack([doubled[1:, 0], doubled[:-1, 1]])
+
+
+def draw_twice(panel: Axes, values: Array) -> None:
+    """Draw random search with two trials for every one, in violet, by the values after each trial."""
+    x = np.arange(1.0, len(values) + 1)
+    panel.step(x, values, where="post", color=REFERENCE, linestyle="--", linewidth=1.0, zorder=2.1)
 
 
 def jumps(x: Array, y: Array) -> tuple[Array, Array]:

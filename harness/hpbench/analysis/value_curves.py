@@ -15,8 +15,8 @@ from hpbench.analysis.curve_keys import Axis, about_curves, legend_entries
 from hpbench.analysis.curves import Band
 from hpbench.analysis.figures import AXES, bands_of, extent, readings, set_x
 from hpbench.analysis.statistics import Array
-from hpbench.analysis.strokes import draw_bands
-from hpbench.analysis.style import REFERENCE, looks, wrapped
+from hpbench.analysis.strokes import draw_bands, draw_twice
+from hpbench.analysis.style import looks, wrapped
 from hpbench.analysis.targets import random_twice
 
 __all__ = ["draw_value", "value_figure"]
@@ -77,8 +77,7 @@ def _draw(panel: Axes, study: Study, task: str, axis: Axis, bands: dict[str, Ban
     expected = random_twice(study, task) if axis == "trials" else None
     if expected is None:
         return False
-    x = np.arange(1.0, len(expected) + 1)
-    panel.step(x, _view(expected), where="post", color=REFERENCE, linestyle="--", linewidth=1.0, zorder=2.1)
+    draw_twice(panel, _view(expected))
     return True
 
 

@@ -17,7 +17,7 @@ from hpbench.cli.progress import Board, Cell
 from hpbench.cli.text import clean, duration
 from hpbench.plan import Plan
 from hpbench.store import Store
-from hpbench.study import RunState
+from hpbench.study import FINISHED, RunState
 from hpbench.trial import Record, RunKey
 
 __all__ = ["LiveDisplay", "PlainDisplay", "board_of"]
@@ -30,9 +30,6 @@ _LINE_EVERY = 25
 
 _BAR_WIDTH = 12
 _BELOW_TABLE = 6
-
-_OVER = frozenset({RunState.COMPLETE, RunState.EXHAUSTED})
-"""States in which a run of an earlier session is not continued."""
 
 
 def board_of(plan: Plan, done: Mapping[RunKey, int], results: Path, *, budget_seconds: float | None) -> Board:
@@ -53,7 +50,7 @@ def board_of(plan: Plan, done: Mapping[RunKey, int], results: Path, *, budget_se
             if record.run in totals:
                 board.earlier(record)
         for row in store.runs():
-            if row.run in totals and row.state in _OVER:
+            if row.run in totals and row.state in FINISHED:
                 board.run_ended(row.run, row.state)
     return board
 

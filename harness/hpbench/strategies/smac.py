@@ -259,11 +259,12 @@ def _in_order() -> Iterator[None]:
     """
     from smac.acquisition.maximizer import local_search  # noqa: PLC0415 - slow to import
 
-    local_search.set = _set_in_order
+    names = vars(local_search)
+    names["set"] = _set_in_order
     try:
         yield
     finally:
-        del local_search.set
+        del names["set"]
 
 
 def _set_in_order(items: Iterable[Any] | None = None) -> Collection[Any]:

@@ -119,7 +119,7 @@ class Limits(Table):
     """When a trial or a run is given up.
 
     Attributes:
-        trial_seconds: kill a trial that trains longer than this; None: never.
+        trial_seconds: kill a trial that trains longer than this; trials then train one at a time. None: never.
         max_failures: give a run up after so many failed trials in a row.
     """
 

@@ -63,9 +63,9 @@ class NetworkFamily:
         cohort: whether ``torch.func.vmap`` can take the module, so that lanes can be stacked; it has no
             buffers that training changes, and all its randomness comes from ``Dropout``.
         compiled: whether the module consists of layers that compiled training knows.
+            ``hpbench.testing.network_kit`` checks what a family declares.
         check: what raises a ``UsageError`` for a search space in which some configuration cannot be built,
             as where heads do not divide a width; it is asked before anything trains.
-            ``hpbench.testing.network_kit`` checks what a family declares.
 
     Raises:
         UsageError: when a module is built that could not be trained the same way twice.

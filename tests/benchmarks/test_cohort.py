@@ -35,7 +35,6 @@ from hpbench.tasks.networks.maps import Convolution
 from hpbench.tasks.training.compiled import CompiledTrainer
 from hpbench.tasks.training.kernels import library
 from hpbench.tasks.training.lanes import Advance, Lane
-from hpbench.tasks.training.reference import ReferenceTrainer
 from hpbench.tasks.training.stacked import StackedTrainer
 from hpbench.trial import Evaluation, Request, RunKey
 
@@ -54,6 +53,8 @@ FAMILIES = [name for name in networks.REGISTRY.names() if networks.REGISTRY.get(
 AGREEMENT_BAR = 0.002
 LARGE = 0.05
 """A difference of one trial that must be explained: by how far rounding alone moves the reference trainer."""
+AVERAGED = 0.02
+"""Above it the difference of one trial is that of two means, so that chaos does not hide a bias, or pass for one."""
 NUDGES = 5
 FLOPS_PER_WEIGHT = 6
 """Of one use of a weight: two forwards and four backwards."""
@@ -297,51 +298,68 @@ def test_without_a_compiler(benchmark: BenchmarkFixture, capsys: Capture, family
 
 
 def nudged(task: NetworkTask, request: Request) -> list[float]:
-    """Return accuracies of the reference trainer whose initial weights are off by one part in ten million."""
-    trainer: ReferenceTrainer = task._trainer
+    """Return accuracies of the task's trainer where initial weights are off by one part in ten million."""
+    trainer: Any = task._cohorts or task._trainer
     data, found = task.data(request.run.repetition), []
     stream = training_stream(0, request.run.task, request.run.repetition)
     for seed in range(NUDGES):
         state = trainer.start(task.space.complete(request.config), data, stream)
         generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in state.module.parameters():
-                parameter.mul_(1 + 1e-7 * torch.randn(parameter.shape, generator=generator))
-        trainer.advance(state, data, stream, request.epochs)
-        scores = state.outcome.last
-        assert scores is not None
-        found.append(1 - scores.error)
+        for weights in [state.p] if isinstance(state, Lane) else state.module.parameters():
+            weights.data.mul_(1 + 1e-7 * torch.randn(weights.shape, generator=generator))
+        if isinstance(state, Lane):
+            trainer.advance([Advance(state, data, stream, request.epochs)])
+        else:
+            trainer.advance(state, data, stream, request.epochs)
+        found.append(1 - state.outcome.last.error)
     return found
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Return the standard error of the mean of ``values``."""
+    return stdev(values) / math.sqrt(len(values))
 
 
 @pytest.mark.usefixtures("warm_cache")
 def test_accuracies_agree_with_the_reference_trainers(
     benchmark: BenchmarkFixture, capsys: Capture, family: str, plain: Plain, sample: list[Request]
 ) -> None:
-    answers = benchmark.pedantic(
-        lambda: NetworkTask(spec(family, "cohort", compiled=True)).evaluate(sample), rounds=1
-    )
-    task, differences, unexplained = NetworkTask(spec(family, "reference")), [], []
-    for request, one, other in zip(sample, answers, plain[1], strict=True):
-        assert one.status is other.status
-        if one.val_correct is None or one.val_total is None or other.val_correct is None:
+    """The mean difference has to be small, and no large one may be without explanation.
+
+    Some trainings, most of them at high learning rates, turn the last bit of one weight into several
+    points of accuracy. There the difference of two accuracies says nothing of the trainers, that of two
+    means over slightly different initial weights does.
+    """
+    task, other = NetworkTask(spec(family, "cohort", compiled=True)), NetworkTask(spec(family, "reference"))
+    answers = benchmark.pedantic(lambda: task.evaluate(sample), rounds=1)
+    single, averaged, unexplained = [], [], []
+    for request, one, its in zip(sample, answers, plain[1], strict=True):
+        assert one.status is its.status
+        if one.val_correct is None or one.val_total is None or its.val_correct is None:
             continue
-        differences.append((one.val_correct - other.val_correct) / one.val_total)
-        if abs(differences[-1]) > LARGE:
-            spread = np.ptp([*nudged(task, request), other.val_correct / one.val_total])
-            if abs(differences[-1]) > 3 * spread:
-                unexplained.append((differences[-1], spread, request.config))
+        difference = (one.val_correct - its.val_correct) / one.val_total
+        single.append(difference)
+        averaged.append(difference)
+        if abs(difference) > AVERAGED:
+            ours, theirs = nudged(task, request), nudged(other, request)
+            averaged[-1] = fmean(ours) - fmean(theirs)
+            spread = np.ptp([*theirs, its.val_correct / one.val_total])
+            if abs(difference) > max(LARGE, 3 * spread):
+                unexplained.append((difference, spread, request.config))
     figures = {
-        "mean_difference": fmean(differences),
-        "standard_error": stdev(differences) / math.sqrt(len(differences)),
-        "mean_absolute_difference": fmean(map(abs, differences)),
-        "largest_difference": max(map(abs, differences)),
-        "equal": sum(difference == 0.0 for difference in differences) / len(differences),
-        "large": sum(abs(difference) > LARGE for difference in differences),
+        "mean_difference": fmean(averaged),
+        "standard_error": standard_error(averaged),
+        "averaged": sum(abs(difference) > AVERAGED for difference in single),
+        "mean_single_difference": fmean(single),
+        "single_standard_error": standard_error(single),
+        "mean_absolute_difference": fmean(map(abs, single)),
+        "largest_difference": max(map(abs, single)),
+        "equal": sum(difference == 0.0 for difference in single) / len(single),
+        "large": sum(abs(difference) > LARGE for difference in single),
     }
     benchmark.extra_info.update(figures)
     with capsys.disabled():
         values = ", ".join(f"{name} {value:.5f}" for name, value in figures.items())
-        print(f"\n{family:>28}: {len(differences)} accuracies: {values}", end="")  # noqa: T201
+        print(f"\n{family:>28}: {len(single)} accuracies: {values}", end="")  # noqa: T201
     assert abs(figures["mean_difference"]) <= AGREEMENT_BAR
     assert not unexplained

@@ -238,6 +238,14 @@ def test_a_calibration_is_kept_and_never_replaced(store: Store) -> None:
     assert store.calibrations() == {"mlp": {"step": 0.1}}
 
 
+def test_calibrations_are_found_by_how_their_keys_begin(store: Store) -> None:
+    for key in ["m_p a", "mlp a", "mlp b", "mlp-2 a"]:
+        store.put_calibration(key, {"step": 0.1})
+    assert list(store.calibrations("mlp ")) == ["mlp a", "mlp b"]
+    assert list(store.calibrations("m_p ")) == ["m_p a"]
+    assert not store.calibrations("%")
+
+
 def test_a_transaction_is_written_whole_or_not_at_all(store: Store) -> None:
     def write_and_fail() -> None:
         with store.transaction():

@@ -47,8 +47,8 @@ def _key(task: str, signature: str) -> str:
 def costs_of(store: Store, task: str) -> dict[str, StepCost]:
     """Return what the signatures of ``task`` cost, as far as the store knows."""
     lead = _key(task, "")
-    found = store.calibrations().items()
-    return {key.removeprefix(lead): StepCost(**cost) for key, cost in found if key.startswith(lead)}
+    found = store.calibrations(lead)
+    return {key.removeprefix(lead): StepCost(**cost) for key, cost in found.items()}
 
 
 def calibration_jobs(

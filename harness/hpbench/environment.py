@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,12 @@ _BUILD = {
 _PROBE = "import torch; print(torch.cuda.device_count())"
 
 
+@cache
 def library_version(distribution: str | None) -> str | None:
-    """Return the installed version of a distribution; None without one, or if it is not installed."""
+    """Return the installed version of a distribution; None without one, or if it is not installed.
+
+    It is read once in a process: that takes milliseconds, and every run of a study asks.
+    """
     if distribution is None:
         return None
     try:

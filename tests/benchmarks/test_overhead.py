@@ -16,6 +16,8 @@ from hpbench.store import Store
 from hpbench.study import StudyInfo
 
 TRIALS = 200
+CALIBRATIONS = 5_000
+"""About as many as the suite ``standard`` has."""
 LIMIT_SECONDS = 5e-3
 
 
@@ -63,3 +65,14 @@ def test_storing_a_trial_alone_in_its_transaction(
     with Store.create(tmp_path / "new", info) as store:
         remaining = iter(records)
         benchmark.pedantic(lambda: store.add([next(remaining)]), rounds=len(records))
+
+
+def test_storing_a_calibration_beside_thousands(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    info = StudyInfo(suite={}, suite_text="", suite_digest="", device="cpu")
+    with Store.create(tmp_path, info) as store, store.transaction():
+        for number in range(CALIBRATIONS):
+            store.put_calibration(f"before {number}", {"step": 0.1})
+        numbers = iter(range(TRIALS))
+        benchmark.pedantic(
+            lambda: store.put_calibration(f"now {next(numbers)}", {"step": 0.1}), rounds=TRIALS
+        )

@@ -249,10 +249,14 @@ class Store:
 
     def _ids(self, run: RunKey | None) -> list[tuple[RunKey, int]]:
         """Return the wanted runs with their row ids, sorted."""
+        query = "SELECT id, task, strategy, repetition FROM run"
+        values: tuple[str | int, ...] = ()
+        if run is not None:
+            query += " WHERE task = ? AND strategy = ? AND repetition = ?"
+            values = (run.task, run.strategy, run.repetition)
         with translated(self.path):
-            rows = self._connection.execute("SELECT id, task, strategy, repetition FROM run").fetchall()
-        pairs = sorted((RunKey(*key), run_id) for run_id, *key in rows)
-        return [pair for pair in pairs if run is None or pair[0] == run]
+            rows = self._connection.execute(query, values).fetchall()
+        return sorted((RunKey(*key), run_id) for run_id, *key in rows)
 
     def counts(self) -> dict[RunKey, int]:
         """Return the number of finished trials of every registered run."""
@@ -279,10 +283,11 @@ class Store:
             rows = self._connection.execute("SELECT at, kind, payload FROM event ORDER BY id").fetchall()
         return [Event(at, kind, json.loads(payload)) for at, kind, payload in rows]
 
-    def calibrations(self) -> dict[str, dict[str, Any]]:
-        """Return the modelled clock's measurements by key."""
+    def calibrations(self, lead: str = "") -> dict[str, dict[str, Any]]:
+        """Return the modelled clock's measurements by key, of all keys that begin with ``lead``."""
+        query = "SELECT key, payload FROM calibration WHERE substr(key, 1, ?) = ? ORDER BY key"
         with translated(self.path):
-            rows = self._connection.execute("SELECT key, payload FROM calibration ORDER BY key").fetchall()
+            rows = self._connection.execute(query, (len(lead), lead)).fetchall()
         return {key: json.loads(payload) for key, payload in rows}
 
     # -- what is written ---------------------------------------------------------------------------
@@ -338,9 +343,7 @@ class Store:
         """Return the row id of ``run``, registering it as RUNNING if it is new."""
         if run not in self._run_ids:
             self.add_runs([RunRow(run, RunState.RUNNING)])
-            query = "SELECT id FROM run WHERE task = ? AND strategy = ? AND repetition = ?"
-            row = self._connection.execute(query, (run.task, run.strategy, run.repetition)).fetchone()
-            self._run_ids[run] = row[0]
+            ((_, self._run_ids[run]),) = self._ids(run)
         return self._run_ids[run]
 
     def set_run_state(self, run: RunKey, state: RunState, message: str = "") -> None:
@@ -365,13 +368,14 @@ class Store:
         Raises:
             StoreError: another measurement is stored under ``key``.
         """
-        known = self.calibrations().get(key)
-        if known is not None:
-            if text_of(known) != text_of(dict(payload)):
-                raise StoreError(f"{self.path}: calibration {key!r} exists already with other figures.")
-            return
+        text = text_of(dict(payload))
         with self.transaction():
-            self._connection.execute("INSERT INTO calibration VALUES (?, ?)", (key, text_of(dict(payload))))
+            query = "SELECT payload FROM calibration WHERE key = ?"
+            known = self._connection.execute(query, (key,)).fetchone()
+            if known is None:
+                self._connection.execute("INSERT INTO calibration VALUES (?, ?)", (key, text))
+            elif known[0] != text:
+                raise StoreError(f"{self.path}: calibration {key!r} exists already with other figures.")
 
     def _read_info(self) -> StudyInfo:
         """Return the study's description.

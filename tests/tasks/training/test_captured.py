@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,21 @@ def test_capturing_trains_nothing_and_replays_take_what_is_fed() -> None:
     captured(torch.tensor([10.0, 20.0]))
     assert state[0].tolist() == [11.0, 22.0]
     assert (recorder.captured, recorder.replayed) == (1, 2)
+
+
+def test_what_a_replay_reads_is_kept_although_a_graph_holds_addresses_alone() -> None:
+    coefficients = torch.ones(2)
+    kept = weakref.ref(coefficients)
+    captured = CapturedStep(
+        lambda p, by, rate: p.add_(by * rate),
+        [torch.zeros(2)],
+        [torch.zeros(2)],
+        lambda state, fed, coefficients=coefficients: [*state, *fed, coefficients],
+        capture=lambda _work: lambda: None,
+    )
+    del coefficients
+    captured(torch.ones(2))
+    assert kept() is not None
 
 
 @pytest.mark.parametrize(("family", "batch_size"), [("mlp", 30), ("cnn", 128)])

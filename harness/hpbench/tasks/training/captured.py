@@ -47,7 +47,9 @@ class CapturedStep:
         self._fed = [tensor.clone() for tensor in fed]
         spare = [tensor.clone() for tensor in state]  # warming up must not train
         _warm_up(lambda: step(*arrange(spare, self._fed)), self._fed[0].device)
-        self._replay = capture(lambda: step(*arrange(state, self._fed)))
+        # A graph holds addresses, not tensors: what the work reads lives as long as its replays.
+        self._work = lambda: step(*arrange(state, self._fed))
+        self._replay = capture(self._work)
 
     def __call__(self, *fed: Tensor) -> None:
         """Take one step with what is fed."""

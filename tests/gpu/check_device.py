@@ -1,9 +1,10 @@
 """Compare a device with the CPU and time cohorts on it; needs nothing but what hpbench itself needs.
 
-``nox -s gpu`` runs it with the machine's own Python and torch. ``--device cpu`` runs the same checks
-against the CPU itself, which is how the ordinary tests know that they work.
+``nox -s gpu`` runs it with the machine's own Python and torch, and sets the variable without which cuBLAS is
+refused. ``--device cpu`` runs the same checks against the CPU itself, which is how the ordinary tests know
+that they work.
 
-    python tests/gpu/check_device.py [--device cuda] [--families mlp,cnn] [--trials 200]
+    nox -s gpu -- [--device cuda] [--families mlp,cnn] [--trials 200]
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = usable_device(arguments.device)
-    make_repeatable()
+    make_repeatable(device)
     print(
         f"torch {torch.__version__}, {device}, {torch.cuda.get_device_name(device) if device.type == 'cuda' else ''}"
     )

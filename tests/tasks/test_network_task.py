@@ -478,9 +478,10 @@ def test_the_defaults_read_digits(build: Build, ask: Ask, network: str, at_least
 
 def test_a_cuda_device_is_made_to_compute_alike_every_time() -> None:
     script = (
-        "import torch; from hpbench.tasks.network_task import make_repeatable; make_repeatable(); "
+        "import torch; from hpbench.tasks.network_task import make_repeatable; "
+        "torch.cuda.set_device = print; make_repeatable(torch.device('cuda:1')); "
         "print(torch.are_deterministic_algorithms_enabled(), torch.backends.cuda.matmul.allow_tf32, "
         "torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "False", "False", "False"]
+    assert done.stdout.split() == ["1", "True", "False", "False", "False"]

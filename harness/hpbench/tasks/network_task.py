@@ -59,7 +59,7 @@ class NetworkTask(Task):
         self.device = usable_device(spec.device)
         torch.set_num_threads(spec.threads)
         if self.device.type == "cuda":
-            make_repeatable()
+            make_repeatable(self.device)
         self._splits = TaskSplits(self.dataset, spec, self.device)
         self._kept: dict[tuple[RunKey, int], Kept] = {}
         self._calibrator: Calibrator | None = None
@@ -312,13 +312,15 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
-def make_repeatable() -> None:
-    """Let this process compute alike every time on a CUDA device.
+def make_repeatable(device: torch.device) -> None:
+    """Let this process compute on a CUDA device, and alike every time.
 
-    Full float32 products instead of TF32, and kernels whose sums have one order. cuBLAS needs
+    It becomes the current device: a graph is captured on a stream of that one, wherever its tensors are. Full float32 products instead of TF32, and kernels whose sums have one order. cuBLAS needs
     ``CUBLAS_WORKSPACE_CONFIG`` besides, which a worker's environment has.
     """
     torch.use_deterministic_algorithms(mode=True)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)

@@ -42,7 +42,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_second_time_nothing_is_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     again()
     before = [(path, path.stat().st_mtime_ns) for path in made(folder)]
-    no_compiler(monkeypatch)
+    monkeypatch.setattr(module, "_compile", None)
     again()
     assert [(path, path.stat().st_mtime_ns) for path in made(folder)] == before
     assert len(before) == 1
@@ -50,15 +50,52 @@ def test_the_second_time_nothing_is_compiled(folder: Path, monkeypatch: pytest.M
     assert sorted(path.suffix for path in folder.iterdir()) == [".lock", ".sha256", ".so"]
 
 
-@pytest.mark.parametrize("name", ["_processor", "_OPTIONS"])
-def test_another_processor_or_other_options_are_another_library(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("_processor", lambda: "flags: other"),
+        ("_OPTIONS", (*module._OPTIONS, "-DOTHER")),
+        ("compiler_version", lambda: "cc 99.0"),
+        ("find_compiler", lambda: [*(find_compiler() or []), "-ffast-math"]),
+    ],
+)
+def test_another_processor_compiler_or_other_options_are_another_library(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
 ) -> None:
     again()
-    value = (lambda: "flags: other") if name == "_processor" else (*module._OPTIONS, "-DOTHER")
     monkeypatch.setattr(module, name, value)
     again()
     assert len(made(folder)) == 2
+
+
+def test_a_folder_that_holds_it_need_not_be_one_that_can_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again()
+    monkeypatch.setattr(module, "_locked", None)
+    again()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file", encoding="utf-8")
+    with pytest.raises(
+        UsageError, match=r"kept in .*/cache/kernels and .* NotADirectoryError: .* HPBENCH_CACHE"
+    ):
+        again()
+
+
+def test_a_library_of_another_machine_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "cc"
+    script.write_text(
+        '#!/bin/sh\nwhile [ $# -gt 1 ] && [ "$1" != -o ]; do shift; done\necho other > "$2"\n',
+        encoding="utf-8",
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("CC", str(script))
+    with pytest.raises(UsageError, match=r"loaded from there: OSError: .* HPBENCH_CACHE"):
+        again()
 
 
 @pytest.mark.parametrize("spoil", ["cut", "changed", "no checksum"])
@@ -97,7 +134,7 @@ def test_a_failing_compiler_is_quoted_and_leaves_nothing(
 
 COUNTING = """
 #!/bin/sh
-echo compiled >> {log}
+[ "$1" = --version ] || echo compiled >> {log}
 exec {compiler} "$@"
 """
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from hpbench.environment import find_compiler
+from hpbench.environment import compiler_version, find_compiler
 from hpbench.errors import UsageError
 from hpbench.files import cache_folder
 from hpbench.tasks.training.kernels.program import Program
@@ -39,7 +39,8 @@ def library() -> Library:
     Several processes may ask at once: one compiles, the others wait for it.
 
     Raises:
-        UsageError: it must be compiled, and there is no compiler, or the compiler fails.
+        UsageError: it must be compiled, and there is no compiler, or the compiler fails; or the cache folder
+            cannot be written, or what is kept there cannot be loaded.
     """
     return _library(cache_folder("kernels"))
 
@@ -47,15 +48,24 @@ def library() -> Library:
 @cache
 def _library(folder: Path) -> Library:
     source = files(__package__).joinpath("kernels.c").read_text(encoding="utf-8")
+    compiler = [*(find_compiler() or []), str(compiler_version())]
     key = hashlib.sha256(
-        "\n".join([source, *_OPTIONS, platform.machine(), _processor()]).encode()
+        "\n".join([source, *_OPTIONS, *compiler, platform.machine(), _processor()]).encode()
     ).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"kernels-{key[:20]}.so"
-    with _locked(path.with_suffix(".lock")):
-        if not _whole(path):
-            _compile(source, path)
+    try:
+        if not _whole(path):  # a folder that holds it need not be one that can be written
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _locked(path.with_suffix(".lock")):
+                if not _whole(path):
+                    _compile(source, path)
         return Library(path)
+    except OSError as error:
+        raise UsageError(
+            f"the training library must be one that can be kept in {folder} and loaded from there: "
+            f"{type(error).__name__}: {error}. Set the environment variable HPBENCH_CACHE to another folder, or "
+            '`compile = "never"` in the suite.'
+        ) from error
 
 
 def _processor() -> str:
@@ -84,7 +94,7 @@ def _whole(path: Path) -> bool:
     try:
         expected = _checksum(path).read_text(encoding="utf-8")
         return hashlib.sha256(path.read_bytes()).hexdigest() == expected
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

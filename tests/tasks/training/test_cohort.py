@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from hpbench.errors import UsageError
+from hpbench.tasks.networks.layers import Activation, Dropout
 from hpbench.tasks.training import stacked as stacked_module
 from hpbench.tasks.training.outcome import Outcome
 
@@ -304,3 +307,28 @@ def test_a_diverged_parent_is_not_trained_again(workshop: Make) -> None:
     child = go_on(own, own.train([(config, 0)], 2)[0], own.config(**TAME), 4)
     assert child.outcome.diverged
     assert child.epochs == 1
+
+
+# networks of one's own
+
+
+def flat(*layers: nn.Module) -> Callable[..., nn.Module]:
+    """Return what builds a network for iris of these layers after the first one."""
+    return lambda *_: nn.Sequential(nn.Flatten(), nn.Linear(4, 3), *layers)
+
+
+def test_a_second_dropout_rate_is_refused(workshop: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = workshop()
+    monkeypatch.setattr(own.cohort, "family", replace(own.family, build=flat(Dropout(0.25), Dropout(0.5))))
+    message = r"network 'mlp' must give every Dropout the configuration's `dropout`, here 0\.25, .* got 0\.5; declare"
+    with pytest.raises(UsageError, match=message):
+        own.start(own.config(dropout=0.25))
+
+
+def test_stacked_lanes_refuse_an_activation_of_the_network_s_own(
+    stacked: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = stacked()
+    monkeypatch.setattr(own.cohort, "family", replace(own.family, build=flat(Activation("tanh"))))
+    with pytest.raises(UsageError, match=r"every Activation the configuration's `activation` .* got 'tanh'"):
+        own.start(own.config(activation="relu"))

@@ -25,7 +25,7 @@ from hpbench.tasks.training.data import DeviceSplit, Part
 from hpbench.tasks.training.kernels.library import Workspace, library
 from hpbench.tasks.training.kernels.lowering import followed, program_of
 from hpbench.tasks.training.kernels.program import Program
-from hpbench.tasks.training.lanes import Advance, Lane, true_shapes
+from hpbench.tasks.training.lanes import Advance, Lane, require_one_rate, true_shapes
 from hpbench.tasks.training.outcome import Scores
 from hpbench.tasks.training.randomness import batch_order, dropout_key, initial_module, step_seeds
 from hpbench.tasks.training.recipe import Recipe
@@ -84,6 +84,7 @@ class CompiledTrainer(CohortTrainer[CompiledLane]):
         """Return an untrained lane; see ``CohortTrainer.start``."""
         recipe = Recipe.of(config, data.n_train)
         module = initial_module(self.family, config, self.input_shape, self.n_classes, stream)
+        require_one_rate(self.family, recipe, module)
         program = program_of(module, self._graph(config, module), self.input_shape, recipe.batch_size)
         p, m, v = torch.zeros(3, program.size).unbind()
         for name, parameter in module.named_parameters():

@@ -6,17 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from hpbench.errors import UsageError
 from hpbench.seeding import Stream
 from hpbench.tasks.networks.base import NetworkFamily, Shape
+from hpbench.tasks.networks.layers import Activation, Dropout
 from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.outcome import Outcome
 from hpbench.tasks.training.recipe import Recipe
 from hpbench.trial import Config
 
-__all__ = ["Advance", "Lane", "require_same_shape", "true_shapes"]
+__all__ = [
+    "Advance",
+    "Lane",
+    "require_one_activation",
+    "require_one_rate",
+    "require_same_shape",
+    "true_shapes",
+]
 
 L_co = TypeVar("L_co", bound="Lane", covariant=True)
 
@@ -77,3 +86,33 @@ def require_same_shape(
             "a trial can only continue a parent whose network has the same shape; keep the "
             f"hyperparameters {', '.join(family.shaping)} of the parent."
         )
+
+
+def require_one_rate(family: NetworkFamily, recipe: Recipe, module: nn.Module) -> None:
+    """Raise unless every dropout of ``module`` has the rate of ``recipe``, the only one that a lane has.
+
+    Raises:
+        UsageError: one has another.
+    """
+    wanted = float(torch.tensor(recipe.dropout))
+    for rate in [float(layer.rate) for layer in module.modules() if isinstance(layer, Dropout)]:
+        if rate != wanted:
+            raise UsageError(
+                f"network {family.name!r} must give every Dropout the configuration's `dropout`, here "
+                f"{recipe.dropout:g}, to train in cohorts, got {rate:g}; declare it with cohort=False and "
+                "compiled=False."
+            )
+
+
+def require_one_activation(family: NetworkFamily, config: Config, module: nn.Module) -> None:
+    """Raise unless every activation of ``module`` is that of ``config``, the only one that a stacked lane has.
+
+    Raises:
+        UsageError: one is another.
+    """
+    for layer in module.modules():
+        if isinstance(layer, Activation) and layer.name != config.get("activation", "relu"):
+            raise UsageError(
+                f"network {family.name!r} must give every Activation the configuration's `activation` (without one "
+                f"'relu') to be stacked in cohorts, got {layer.name!r}; declare it with cohort=False."
+            )

@@ -23,7 +23,13 @@ from hpbench.tasks.training.captured import Capture, CapturedStep, cuda_graph
 from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.data import DeviceSplit, Part
 from hpbench.tasks.training.feed import EpochFeed
-from hpbench.tasks.training.lanes import Advance, Lane, true_shapes
+from hpbench.tasks.training.lanes import (
+    Advance,
+    Lane,
+    require_one_activation,
+    require_one_rate,
+    true_shapes,
+)
 from hpbench.tasks.training.layout import Layout, layout_of, padded_config
 from hpbench.tasks.training.outcome import Scores
 from hpbench.tasks.training.randomness import initial_module
@@ -111,6 +117,8 @@ class StackedTrainer(CohortTrainer[StackedLane]):
         """Return an untrained lane; see ``CohortTrainer.start``."""
         recipe = Recipe.of(config, data.n_train)
         module = initial_module(self.family, config, self.input_shape, self.n_classes, stream)
+        require_one_rate(self.family, recipe, module)
+        require_one_activation(self.family, config, module)
         signature = self._signature(config, recipe)
         layout = self._layout(config)
         packed = torch.zeros(layout.size)

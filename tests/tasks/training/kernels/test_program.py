@@ -192,6 +192,33 @@ class Residual(nn.Module):
         return inputs + self.layers(inputs)
 
 
+class Plus(nn.Module):
+    """Adds a number to its input."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + self.number
+
+
+class Twice(nn.Module):
+    """Calls one layer two times; of two linear layers each once, with the first one's weight."""
+
+    def __init__(self, layer: nn.Module, other: nn.Module | None = None) -> None:
+        super().__init__()
+        self.layer, self.other = layer, other
+        self.second = layer
+        if isinstance(layer, nn.Linear) and isinstance(other, nn.Linear):
+            self.second = other
+            other.weight = layer.weight
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        found: Tensor = self.second(self.layer(inputs))
+        return found
+
+
 def block(width: int, heads: int, activation: str, rate: float) -> list[nn.Module]:
     """Return the layers of a transformer."""
     mixing = [nn.LayerNorm(width), nn.Linear(width, 3 * width), Attention(heads), nn.Linear(width, width)]
@@ -395,6 +422,26 @@ def test_of_equal_logits_the_first_counts() -> None:
             "3 heads that do not divide 12 features into multiples of 8",
         ),
         ([Rows(), PositionEmbedding(4, 4)], (1, 4, 4), "an embedding of the inputs themselves"),
+        ([Rows(), PositionEmbedding(4, 24)], (3, 4, 8), "an embedding of the inputs themselves"),
+        ([Residual(nn.Linear(13, 13))], (13,), "a sum of values that lie differently"),
+        ([Rows(), Residual(nn.Linear(24, 24))], (3, 4, 8), "a sum of values that lie differently"),
+        ([Rows(), GlobalAverage()], (3, 4, 8), "a GlobalAverage of numbers that lie in another order"),
+        ([Rows(), LastPosition()], (3, 4, 8), "a LastPosition of numbers that lie in another order"),
+        (
+            [Convolution(1, 8), LastPosition()],
+            (1, 8, 8),
+            "a LastPosition of numbers that lie in another order",
+        ),
+        ([Rows(), Attention(1)], (3, 4, 8), "an attention of the inputs themselves"),
+        ([Rows(), nn.LayerNorm(24)], (3, 4, 8), "LayerNorm other than"),
+        ([nn.Flatten(), nn.LayerNorm(64)], (1, 8, 8), "LayerNorm other than"),
+        ([Convolution(1, 8), nn.LayerNorm(8)], (1, 8, 8), "LayerNorm other than"),
+        ([Rows(), nn.Linear(5, 8), nn.GroupNorm(1, 8)], (1, 8, 5), "GroupNorm other than"),
+        ([nn.Linear(4, 3)], (2, 1, 4), "a Linear over the rows of maps"),
+        ([Plus(1.0)], (4,), "the call of .*add"),
+        ([Twice(nn.Linear(8, 8))], (8,), "a parameter that several layers share"),
+        ([Twice(nn.Linear(8, 8), nn.Linear(8, 8))], (8,), "a parameter that several layers share"),
+        ([Twice(Activation("relu"), nn.Linear(8, 8))], (8,), "a parameter that .* none uses"),
     ],
 )
 def test_layers_that_it_does_not_know_are_refused_by_name(

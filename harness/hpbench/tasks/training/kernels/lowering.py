@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any, Final
 
@@ -58,11 +59,14 @@ def program_of(module: nn.Module, graph: fx.Graph, input_shape: Shape, batch: in
         if node.op == "placeholder":
             values[node] = _inputs(builder, input_shape)
         elif node.op == "output":
+            once = len(builder.segments) == len(builder.places)
+            if not once or builder.places.keys() != {name for name, _ in module.named_parameters()}:
+                raise _unknown("a parameter that several layers share, or none uses")
             return builder.finished(values[node.args[0]])
         elif node.op == "call_module":
             layer = module.get_submodule(str(node.target))
             values[node] = _lowering(layer)(builder, f"{node.target}.", layer, values[node.args[0]])
-        elif node.op == "call_function" and node.target is operator.add:
+        elif node.op == "call_function" and node.target is operator.add and values.keys() >= {*node.args}:
             values[node] = _sum(builder, *(values[argument] for argument in node.args))
         else:
             raise _unknown(f"the call of {node.target}")
@@ -76,6 +80,11 @@ def _unknown(what: str) -> UsageError:
     )
 
 
+def _in_order(x: Value, innermost: int = -1) -> bool:
+    """Return whether a position's numbers lie in the order of this axis of ``x``, the only one beside its positions."""
+    return x.shape == x.sizes and x.strides[innermost] == 1
+
+
 def _inputs(builder: Builder, shape: Shape) -> Value:
     if len(shape) == _IMAGE:
         return builder.maps(*shape, stored=shape[0])
@@ -83,6 +92,8 @@ def _inputs(builder: Builder, shape: Shape) -> Value:
 
 
 def _sum(builder: Builder, x: Value, other: Value) -> Value:
+    if replace(x, offset=0) != replace(other, offset=0):
+        raise _unknown("a sum of values that lie differently, as of inputs and what a layer makes of them")
     y = builder.like(x)
     builder.add("sum", x, y, other=other.offset)
     return y
@@ -91,6 +102,8 @@ def _sum(builder: Builder, x: Value, other: Value) -> Value:
 def _linear(builder: Builder, name: str, layer: nn.Linear, x: Value) -> Value:
     features, outputs = layer.in_features, layer.out_features
     columns, whole = rounded(outputs), len(x.shape) == 1
+    if len(x.shape) == _IMAGE:
+        raise _unknown("a Linear over the rows of maps; Rows makes vectors of them")
     y = builder.vectors((*(() if whole else x.shape[:-1]), outputs), columns)
     inputs, first = (x.block, 0) if whole else (x.stored, 1)
     sizes, strides = x.sizes[first:], x.strides[first:]
@@ -137,8 +150,7 @@ def _activation(builder: Builder, _name: str, layer: Activation, x: Value) -> Va
 
 
 def _dropout(builder: Builder, _name: str, layer: Dropout, x: Value) -> Value:
-    innermost = 0 if layer.per_channel else -1
-    if x.strides[innermost] != 1 or x.shape != x.sizes:
+    if not _in_order(x, 0 if layer.per_channel else -1):
         raise _unknown("a dropout of single numbers of maps")
     y = builder.like(x)
     builder.add(
@@ -163,8 +175,10 @@ def _flatten(_builder: Builder, _name: str, _layer: nn.Flatten, x: Value) -> Val
 def _rows(_builder: Builder, _name: str, _layer: Rows, x: Value) -> Value:
     channels, height, width = x.shape
     stored = x.stored * width
-    shape, sizes = (height, channels * width), (height, channels, width)
-    return Value(x.offset, height, stored, shape, sizes, (stored, 1, x.stored))
+    shape = (height, channels * width)
+    if x.stored == 1:
+        return Value(x.offset, height, stored, shape, shape, (stored, 1))
+    return Value(x.offset, height, stored, shape, (height, channels, width), (stored, 1, x.stored))
 
 
 def _norm(kind: str) -> Callable[[Builder, str, Any, Value], Value]:
@@ -174,7 +188,8 @@ def _norm(kind: str) -> Callable[[Builder, str, Any, Value], Value]:
         parameters = list(layer.parameters())
         features = len(parameters[0]) if len(parameters) == 2 else 0  # noqa: PLR2004 - a weight and a bias
         grouped = isinstance(layer, nn.LayerNorm) or layer.num_groups * GROUP == features
-        if not features or features % STORED or not grouped or layer.eps != _EPSILON:
+        ordered = _in_order(x, -1 if isinstance(layer, nn.LayerNorm) else 0)
+        if not features or features % STORED or not grouped or not ordered or layer.eps != _EPSILON:
             raise _unknown(
                 f"{type(layer).__name__} other than over multiples of {STORED} features, in groups of {GROUP}"
             )
@@ -191,7 +206,7 @@ def _norm(kind: str) -> Callable[[Builder, str, Any, Value], Value]:
 
 def _positions(builder: Builder, name: str, layer: PositionEmbedding, x: Value) -> Value:
     y, shape = builder.like(x), tuple(layer.weight.shape)
-    if x.stored % STORED:
+    if x.stored % STORED or not _in_order(x):
         raise _unknown("an embedding of the inputs themselves")
     weight = builder.parameter(f"{name}weight", x.block, sizes=shape, strides=(x.stored, 1), shape=shape)
     builder.add("positions", x, y, weight=weight)
@@ -201,6 +216,8 @@ def _positions(builder: Builder, name: str, layer: PositionEmbedding, x: Value) 
 def _attention(builder: Builder, _name: str, layer: Attention, x: Value) -> Value:
     positions, triple = x.shape
     features = triple // 3
+    if not _in_order(x):
+        raise _unknown("an attention of the inputs themselves")
     if features % (layer.heads * STORED):
         raise _unknown(
             f"{layer.heads} heads that do not divide {features} features into multiples of {STORED}"
@@ -244,8 +261,11 @@ def _gru(builder: Builder, name: str, layer: GRU, x: Value) -> Value:
 def _pooled(kind: str) -> Callable[[Builder, str, Any, Value], Value]:
     """Return the lowering of a layer that makes one position of many."""
 
-    def lowered(builder: Builder, _name: str, _layer: nn.Module, x: Value) -> Value:
-        features = x.shape[0] if len(x.shape) == _IMAGE else x.shape[-1]
+    def lowered(builder: Builder, _name: str, layer: nn.Module, x: Value) -> Value:
+        maps = len(x.shape) == _IMAGE
+        if not _in_order(x, 0 if maps else -1) or (maps and kind == "last"):
+            raise _unknown(f"a {type(layer).__name__} of numbers that lie in another order")
+        features = x.shape[0 if maps else -1]
         y = builder.vectors((features,), x.stored)
         builder.add(kind, x, y)
         return y

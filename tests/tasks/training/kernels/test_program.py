@@ -25,7 +25,7 @@ from hpbench.tasks.networks.maps import Convolution, GlobalAverage, MaxPool, gro
 from hpbench.tasks.networks.sequences import GRU, Attention, LastPosition, PositionEmbedding, Rows
 from hpbench.tasks.training.kernels.library import Workspace, library
 from hpbench.tasks.training.kernels.lowering import followed, program_of
-from hpbench.tasks.training.kernels.program import FIELDS, KINDS, Program
+from hpbench.tasks.training.kernels.program import FIELDS, KINDS, Builder, Program
 from hpbench.tasks.training.recipe import Recipe
 from hpbench.tasks.training.updates import step_coefficients
 
@@ -50,6 +50,24 @@ def packed(program: Program, module: nn.Module) -> Tensor:
     return row
 
 
+BEYOND = 64
+"""Numbers behind each of the library's buffers that must stay as they are."""
+
+
+def guarded(program: Program) -> Workspace:
+    """Return a workspace with sevens behind what ``program`` needs."""
+    workspace = Workspace()
+    for name, size in needed(program).items():
+        workspace._buffers[name] = torch.full((size + BEYOND,), 7.0)
+    return workspace
+
+
+def needed(program: Program) -> dict[str, int]:
+    """Return how many numbers of each buffer are ``program``'s own."""
+    names = ("values", "scratch", "turned", "spare")
+    return {name: getattr(program, name) for name in names} | {"grads": program.values, "g": program.size}
+
+
 def gradients(
     module: nn.Module, shape: Shape, batch: int, targets: Tensor, *, rate: float = 0.0, smoothing: float = 0.0
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Program]:
@@ -69,9 +87,10 @@ def gradients(
     p, (m, v) = row.clone(), torch.zeros(2, program.size)
     coefficients = step_coefficients(PLAIN, first=0, count=1, total=1, moments=0).astype(np.float32)
     coefficients[:, -1] = rate
+    workspace = guarded(program)
     library().train(
         program,
-        Workspace(),
+        workspace,
         state=(p, m, v),
         examples=(rows, targets),
         order=torch.arange(batch)[None],
@@ -79,6 +98,8 @@ def gradients(
         seeds=seeds[None],
         smoothing=smoothing,
     )
+    for name, size in needed(program).items():
+        assert (workspace._buffers[name][size:] == 7.0).all(), name
     found = {name: place.view(row - p).reshape(place.shape) for name, place in program.places.items()}
     wanted = {name: parameter.grad for name, parameter in module.named_parameters()}
     return found, {name: grad for name, grad in wanted.items() if grad is not None}, row - p, program
@@ -314,6 +335,37 @@ def test_a_linear_layer_acts_on_the_last_axis() -> None:
             return self.all(self.flat(self.each(inputs)))
 
     check(Tokens(), (3, 5), 6, 4)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("layers", "shape", "rate"),
+    [
+        ([nn.Flatten(), Dropout(0.3), nn.Linear(13, 3)], (13,), 0.3),
+        ([Activation("tanh"), nn.Linear(13, 9), nn.Linear(9, 3)], (13,), 0.0),
+        ([MaxPool(), Convolution(1, 5), nn.Flatten(), nn.Linear(80, 3)], (1, 8, 8), 0.0),
+        ([MaxPool(), Dropout(0.3, per_channel=True), Convolution(3, 5), GlobalAverage(), nn.Linear(5, 3)], (3, 9, 5), 0.3),
+        ([Rows(), nn.LayerNorm(8), Dropout(0.3), nn.Linear(8, 5), GlobalAverage(), nn.Linear(5, 3)], (1, 4, 8), 0.3),
+        ([Rows(), Attention(1), LastPosition(), nn.Linear(8, 3)], (1, 4, 24), 0.0),
+    ],
+)  # fmt: skip
+def test_layers_without_weights_may_come_first(layers: list[nn.Module], shape: Shape, rate: float) -> None:
+    module = network(layers)
+    for batch in (1, 7, 8):
+        check(module, shape, batch, 3, rate=rate)
+        module.zero_grad()
+
+
+def test_what_follows_from_the_inputs_alone_has_no_gradient() -> None:
+    layers = [Rows(), Dropout(0.3), nn.Linear(5, 8), Residual(Activation("relu")), GlobalAverage()]
+    program = program_of(module := nn.Sequential(*layers), followed(module), (1, 4, 5), 2)
+    assert program.operations[:, FIELDS.index("leaf")].tolist() == [1, 1, 0, 0, 0]
+
+
+def test_tables_hold_places_beyond_32_bits() -> None:
+    builder = Builder(1)
+    builder.table(np.array([2**31 + 8]))
+    assert builder.tables[0].tolist() == [2**31 + 8]
 
 
 @needs_compiler

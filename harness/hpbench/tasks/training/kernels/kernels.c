@@ -63,7 +63,7 @@ static void restore(mode before) { (void)before; }
  * column k begin at table[k], or at k * stride, one beside the other. */
 typedef struct {
     const float *at;
-    const int32_t *table;
+    const int64_t *table;
     int64_t stride, segments, skip, length;
 } factor;
 
@@ -355,7 +355,7 @@ typedef struct {
     int64_t hidden, inner;    /* offsets of further parameters of a recurrent layer */
     int64_t per_channel;      /* whether dropout drops whole maps */
     int64_t axes;             /* of an example in x, as torch has it */
-    int64_t leaf;             /* whether x needs no gradient */
+    int64_t leaf;             /* whether what is read needs no gradient: the inputs, and what follows from them alone */
     int64_t add, add_other;   /* whether the gradient of x, of other, has a part already, from a later reader */
 } operation;
 
@@ -363,7 +363,7 @@ typedef struct {
 typedef struct {
     const operation *operations;
     int64_t count;
-    const int32_t *tables;
+    const int64_t *tables;
     float *values, *grads, *scratch, *turned;
     const float *p;
     float *g;
@@ -948,9 +948,14 @@ static void forward(const pass *s) {
     }
 }
 
+static int has_parameters(int64_t kind) {
+    return kind == LINEAR || kind == CONVOLUTION || kind == LAYERNORM || kind == GROUPNORM || kind == POSITIONS || kind == GRU;
+}
+
 static void backward(const pass *s, float *spare) {
     for (int64_t i = s->count - 1; i >= 0; i--) {
         const operation *o = s->operations + i;
+        if (o->leaf && !has_parameters(o->kind)) continue;
         float *dx = o->add ? spare : s->grads + o->x;
         switch (o->kind) {
         case LINEAR: linear_back(s, o, dx); break;
@@ -1031,7 +1036,7 @@ static void update(float *restrict p, float *restrict m, float *restrict v, cons
 typedef struct {
     const operation *operations;
     int64_t count;
-    const int32_t *tables;
+    const int64_t *tables;
     const int64_t *segments; /* (n_segments, 3): begin, numbers, whether L1 shrinks them */
     int64_t n_segments;
     int64_t features;        /* of an example */

@@ -155,7 +155,7 @@ def _dropout(builder: Builder, _name: str, layer: Dropout, x: Value) -> Value:
     y = builder.like(x)
     builder.add(
         "dropout", x, y, which=builder.n_dropouts, per_channel=int(layer.per_channel), axes=len(x.shape),
-        scratch=builder.kept(builder.batch * x.block),
+        scratch=builder.kept(builder.batch * x.block + STORED),
     )  # fmt: skip
     builder.n_dropouts += 1
     return y

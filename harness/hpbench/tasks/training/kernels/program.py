@@ -37,6 +37,10 @@ KINDS: Final = (
 )  # fmt: skip
 """Of operations, in the order of the C enumeration."""
 
+_WITHOUT_PARAMETERS: Final = frozenset(
+    KINDS.index(kind) for kind in ("activation", "dropout", "maxpool", "sum", "attention", "last", "average")
+)
+
 
 class Place(NamedTuple):
     """Where a parameter lies in a row: a strided view that holds its numbers in its own order.
@@ -64,7 +68,7 @@ class Program:
 
     Attributes:
         operations: int64, shape ``(count, len(FIELDS))``.
-        tables: int32, where the windows of convolutions begin.
+        tables: int64, where the windows of convolutions begin.
         segments: int64, shape ``(n, 3)``: where a parameter begins in a row, how many numbers it takes,
             whether L1 shrinks it.
         places: of each parameter of the module.
@@ -82,7 +86,7 @@ class Program:
     """
 
     operations: NDArray[np.int64]
-    tables: NDArray[np.int32]
+    tables: NDArray[np.int64]
     segments: NDArray[np.int64]
     places: Mapping[str, Place]
     size: int
@@ -131,7 +135,7 @@ class Builder:
 
     batch: int
     operations: list[dict[str, int]] = field(default_factory=list)
-    tables: list[NDArray[np.int32]] = field(default_factory=list)
+    tables: list[NDArray[np.int64]] = field(default_factory=list)
     segments: list[tuple[int, int, int]] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
     values: int = 0
@@ -166,7 +170,7 @@ class Builder:
 
     def table(self, values: NDArray[np.int64]) -> int:
         """Return the offset of a new table."""
-        self.tables.append(values.ravel().astype(np.int32))
+        self.tables.append(values.ravel())
         self.table_size += values.size
         return self.table_size - values.size
 
@@ -207,10 +211,16 @@ class Builder:
 
     def finished(self, logits: Value) -> Program:
         """Return the program, its backward pass settled."""
+        given = {0}  # the inputs, and what follows from them without a parameter
+        for operation in self.operations:
+            operation["leaf"] = int(operation["x"] in given)
+            if operation["kind"] == KINDS.index("sum"):
+                operation["leaf"] &= int(operation["other"] in given)
+            if operation["leaf"] and operation["kind"] in _WITHOUT_PARAMETERS:
+                given.add(operation["y"])
         read: set[int] = set()
         for operation in reversed(self.operations):
             operation["add"] = int(operation["x"] in read)
-            operation["leaf"] = int(operation["x"] == 0)
             read.add(operation["x"])
             if operation["kind"] == KINDS.index("sum"):
                 operation["add_other"] = int(operation["other"] in read)
@@ -218,7 +228,7 @@ class Builder:
         first = self.operations[0]
         return Program(
             operations=np.array([list(operation.values()) for operation in self.operations], dtype=np.int64),
-            tables=np.concatenate([*self.tables, np.zeros(1, np.int32)]),
+            tables=np.concatenate([*self.tables, np.zeros(1, np.int64)]),
             segments=np.array(self.segments, dtype=np.int64),
             places=self.places,
             size=self.size,

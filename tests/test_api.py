@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 import hpbench
+from hpbench import plugins
 from hpbench.cli.display import PlainDisplay
 from hpbench.errors import UsageError
 from hpbench.store import Store
+from hpbench.strategies import REGISTRY
 
 SUITE = """
 schema = 1
@@ -46,6 +48,25 @@ def test_a_suite_runs_and_is_continued(
     first = part.trials.drop(columns=[name for name in part.trials if name.endswith("seconds")])
     again = whole.trials[first.columns].iloc[:2]
     assert again.astype(str).equals(first.astype(str))
+
+
+def test_a_suite_may_name_what_a_plugin_registers(suite: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "own_draws.py"
+    plugin.write_text(
+        "from hpbench.strategies import REGISTRY\n"
+        "from hpbench.strategies.random import RandomStrategy\n\n\n"
+        "class OwnDraws(RandomStrategy):\n"
+        '    """Draws."""\n\n\n'
+        'REGISTRY.add("own-draws", OwnDraws)\n',
+        encoding="utf-8",
+    )
+    suite.write_text(suite.read_text("utf-8").replace('"sobol"', '"own-draws"'), "utf-8")
+    try:
+        study = hpbench.run(suite, results=tmp_path / "out", workers=1, plugins=[str(plugin)], progress=False)
+    finally:
+        plugins.reset()
+        REGISTRY.reset()
+    assert study.trials.groupby("strategy", observed=True).size().to_dict() == {"random": 4, "own-draws": 4}
 
 
 def write_table(path: Path, rows: int) -> None:

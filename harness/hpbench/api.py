@@ -56,6 +56,7 @@ def run(
     """
     from hpbench.cli.display import PlainDisplay  # noqa: PLC0415 -- ``load`` needs none of these
     from hpbench.cli.options import resolve_workers  # noqa: PLC0415
+    from hpbench.plugins import load_plugins  # noqa: PLC0415
     from hpbench.runner import run_study  # noqa: PLC0415
     from hpbench.suite import load_suite  # noqa: PLC0415
 
@@ -66,6 +67,8 @@ def run(
         )
     if trainer not in {None, "reference", "cohort"}:
         raise UsageError(f"`trainer` must be 'reference' or 'cohort', got {trainer!r}.")
+    files = [Path(plugin) for plugin in plugins]
+    load_plugins(files)  # the suite may name what they register
     found, text = load_suite(suite)
     if trainer is not None:
         found = found.replace(trainer=trainer)
@@ -78,7 +81,7 @@ def run(
         device=device,
         only=only,
         progress=PlainDisplay(place, budget_seconds=found.budget.seconds) if progress else _Silence(),
-        plugins=[Path(plugin) for plugin in plugins],
+        plugins=files,
     )
     if summary.interrupted == signal.SIGINT:
         raise KeyboardInterrupt

@@ -84,6 +84,58 @@ class ParentWithoutClaim(Base):
         return Proposal(self.space.sample(self.rng), parent=0 if self.asked > 1 else None)
 
 
+class OtherTypes(Base):
+    """Says epochs in another type than a plain int."""
+
+    epochs: ClassVar[Any]
+
+    def ask(self) -> Proposal:
+        return Proposal(self.space.sample(self.rng), epochs=self.epochs)
+
+
+class NumpyEpochs(OtherTypes):
+    epochs = np.int64(3)
+
+
+class TrueEpochs(OtherTypes):
+    epochs = True
+
+
+class Continues(Base):
+    """Continues every second trial by so many epochs, even if it failed before its first one."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.RESUMES})
+    more: ClassVar[int] = 1
+    left: ClassVar[int] = 0
+    last: Trial | None = None
+
+    def ask(self) -> Proposal:
+        last, config = self.last, self.space.sample(self.rng)
+        if last is None or last.parent is not None or last.epochs < self.left:
+            return Proposal(config, epochs=3)
+        return Proposal(config, epochs=last.epochs + self.more, parent=self.parent_of(last))
+
+    def parent_of(self, last: Trial) -> Any:
+        return last.number
+
+    def tell(self, trial: Trial) -> None:
+        self.last = trial
+
+
+class ContinuesWithoutMore(Continues):
+    more = 0
+    left = 1
+
+
+class ContinuesWhatIsLeft(Continues):
+    left = 1
+
+
+class NumpyParents(ContinuesWhatIsLeft):
+    def parent_of(self, last: Trial) -> Any:
+        return np.int64(last.number)
+
+
 class Reuses(Base):
     """Gives out one dictionary again and again."""
 
@@ -148,6 +200,11 @@ FAULTS: list[tuple[type[Strategy], Callable[[StrategyConformance], None]]] = [
     (FailuresHurt, StrategyConformance.test_a_run_of_failures_at_the_beginning_is_survived),
     (TooManyEpochs, StrategyConformance.test_fidelity_and_parent_are_legal),
     (ParentWithoutClaim, StrategyConformance.test_fidelity_and_parent_are_legal),
+    (NumpyEpochs, StrategyConformance.test_fidelity_and_parent_are_legal),
+    (TrueEpochs, StrategyConformance.test_fidelity_and_parent_are_legal),
+    (NumpyParents, StrategyConformance.test_fidelity_and_parent_are_legal),
+    (Continues, StrategyConformance.test_fidelity_and_parent_are_legal),
+    (ContinuesWithoutMore, StrategyConformance.test_fidelity_and_parent_are_legal),
     (Reuses, StrategyConformance.test_a_proposal_does_not_change_afterwards),
     (Adapts, StrategyConformance.test_asking_ahead_changes_nothing_if_non_adaptive),
     (OneAtATime, StrategyConformance.test_several_trials_at_once_if_parallel),
@@ -177,6 +234,10 @@ def test_an_honest_strategy_passes(check: Callable[[StrategyConformance], None])
     check(conformance(Base))
 
 
+def test_a_strategy_may_continue_what_has_a_state() -> None:
+    conformance(ContinuesWhatIsLeft).test_fidelity_and_parent_are_legal()
+
+
 def test_a_seeded_strategy_cannot_hide_as_unseeded() -> None:
     kit = conformance(RandomStrategy)
     kit.seeded = False
@@ -198,6 +259,14 @@ def test_a_continued_trial_adds_only_the_missing_epochs() -> None:
     proposals = [Proposal(config, epochs=3), Proposal(config, parent=0)]
     trial = told(space, 9, 1, proposals, lambda _: False)
     assert (trial.epochs_from, trial.epochs, trial.parent, len(trial.curve)) == (3, 9, 0, 6)
+
+
+def test_a_continued_trial_begins_where_its_parent_ended_even_if_that_failed() -> None:
+    space = SPACES["mixed"]
+    config = space.default_config()
+    proposals = [Proposal(config, epochs=3), Proposal(config, epochs=6, parent=0), Proposal(config, parent=1)]
+    trial = told(space, 9, 2, proposals, lambda number: number == 1)
+    assert (trial.epochs_from, trial.epochs, len(trial.curve)) == (3, 9, 6)
 
 
 def test_driving_lets_every_third_trial_fail() -> None:

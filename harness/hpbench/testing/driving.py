@@ -47,8 +47,7 @@ def told(
     epochs = full_epochs if proposal.epochs is None else proposal.epochs
     epochs_from = 0
     if proposal.parent is not None:
-        earlier = proposals[proposal.parent].epochs
-        epochs_from = full_epochs if earlier is None else earlier
+        epochs_from = told(space, full_epochs, proposal.parent, proposals, failing).epochs
     failed = failing(number)
     error = smooth_error(space, proposal.config)
     return Trial(

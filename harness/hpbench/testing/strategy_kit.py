@@ -12,7 +12,7 @@ an importable module, because one promise is checked in a fresh process.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -116,15 +116,15 @@ class StrategyConformance:
                 assert spawned.same_after_json(proposal.config), f"{proposal.config!r} changes in JSON"
 
     def test_fidelity_and_parent_are_legal(self) -> None:
-        """Epochs lie within the full fidelity; parents are earlier trials, and only with RESUMES."""
-        resumes = Capability.RESUMES in self.strategy.capabilities
+        """Whole epochs within the full fidelity; parents are earlier trials that left a state, and get more epochs."""
         for space in self._spaces().values():
-            for number, proposal in enumerate(self._drive(space)):
+            proposals = self._drive(space)
+            for number, proposal in enumerate(proposals):
                 epochs = FULL_EPOCHS if proposal.epochs is None else proposal.epochs
+                assert type(epochs) is int, f"`epochs` must be an int or None, got {epochs!r}"
                 assert 1 <= epochs <= FULL_EPOCHS, f"{epochs} epochs of {FULL_EPOCHS} were proposed"
                 if proposal.parent is not None:
-                    assert resumes, "a parent was proposed without the capability RESUMES"
-                    assert 0 <= proposal.parent < number, f"trial {number} continues {proposal.parent}"
+                    self._check_parent(space, number, epochs, proposals)
 
     def test_a_proposal_does_not_change_afterwards(self) -> None:
         """What was given out is the runner's; nobody writes into it later."""
@@ -238,6 +238,20 @@ class StrategyConformance:
     def _spaces(self) -> dict[str, SearchSpace]:
         """Return the spaces that the strategy claims to search."""
         return {name: space for name, space in SPACES.items() if self._conditional or not space.conditional}
+
+    def _check_parent(
+        self, space: SearchSpace, number: int, epochs: int, proposals: Sequence[Proposal]
+    ) -> None:
+        """Raise unless trial ``number``, which is trained until ``epochs``, may continue its parent."""
+        parent = proposals[number].parent
+        assert Capability.RESUMES in self.strategy.capabilities, (
+            "a parent was proposed without the capability RESUMES"
+        )
+        assert type(parent) is int, f"`parent` must be an int or None, got {parent!r}"
+        assert 0 <= parent < number, f"trial {number} continues {parent}"
+        reached = told(space, FULL_EPOCHS, parent, proposals, sometimes).epochs
+        assert reached >= 1, f"trial {number} continues {parent}, which failed before its first epoch"
+        assert epochs > reached, f"trial {number} continues {parent} from epoch {reached} until {epochs}"
 
     def _case(self) -> StrategyUnderTest:
         """Return how to build the strategy."""

@@ -244,6 +244,11 @@ class TestSpace:
         ):
             NESTED.fixed("optimiser", "sgd")
 
+    def test_a_constant_is_said_to_be_fixed_where_a_searched_one_is_asked_for(self) -> None:
+        space = SearchSpace((Float("x", 0.0, 1.0),), constants={"k": 1})
+        with pytest.raises(UsageError, match="hyperparameter 'k' is fixed at 1 and not searched"):
+            _ = space["k"]
+
     def test_a_constant_can_become_searched(self) -> None:
         space = SearchSpace((Float("x", 0.0, 1.0),), constants={"k": 1}).changed(Integer("k", 1, 3))
         assert space.names == ("x", "k")

@@ -47,10 +47,18 @@ class SearchSpace:
             seen[parameter.name] = parameter
 
     def __getitem__(self, name: str) -> Parameter:
-        """Return the parameter called ``name``."""
+        """Return the parameter called ``name``.
+
+        Raises:
+            UsageError: there is none, or it is a constant here.
+        """
         for parameter in self.parameters:
             if parameter.name == name:
                 return parameter
+        if name in self.constants:
+            raise UsageError(
+                f"hyperparameter {name!r} is fixed at {self.constants[name]!r} and not searched."
+            )
         raise unknown_name("hyperparameter", name, [*self.names, *self.constants])
 
     @property

@@ -142,6 +142,20 @@ def test_a_task_that_answers_too_little_is_an_error_that_says_so(fake: ModuleTyp
     assert record.evaluation.message == "the task answered 1 requests with 0 evaluations."
 
 
+@pytest.mark.parametrize("ahead", [1, 64])
+@pytest.mark.parametrize(
+    ("strategy", "behaviour"), [("fake-reuses", "plain"), ("fake-ahead", "change-config")]
+)
+def test_what_was_proposed_is_kept_whoever_writes_into_it(
+    fake: ModuleType, strategy: str, behaviour: str, ahead: int
+) -> None:
+    shard = fake.shard_of(fake.suite_of("fake-ahead"), ask_ahead=ahead)
+    expected = [(item.config, item.evaluation) for item in records_of(run(fake, shard)[0])]
+    shard = fake.shard_of(fake.suite_of(strategy, behaviour=behaviour), ask_ahead=ahead)
+    found = [(item.config, item.evaluation) for item in records_of(run(fake, shard)[0])]
+    assert found == expected
+
+
 def test_a_failing_strategy_leaves_the_others_alone(fake: ModuleType) -> None:
     shard = fake.shard_of(fake.suite_of("fake-raising-ask", "fake-adaptive", "fake-raising-tell"))
     messages, _ = run(fake, shard)

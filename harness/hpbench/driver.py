@@ -94,7 +94,7 @@ class RunDriver:
             proposal = strategy.ask()
             check_replay(job, shard.spec, number, record, proposal)
             self._account(record)
-            strategy.tell(replace(record.as_trial(shard.objective), config=proposal.config))  # type: ignore[union-attr]
+            strategy.tell(replace(record.as_trial(shard.objective), config=dict(proposal.config)))  # type: ignore[union-attr]
         self._asked = len(job.history)
         self._count_anew(tried_again=job.failed_at == len(job.history))
         return strategy
@@ -170,7 +170,7 @@ class RunDriver:
         return Asked(proposal, request.value, seconds)
 
     def _request(self, proposal: Proposal) -> Request:
-        """Return what the task is asked to train.
+        """Return what the task is asked to train; its configuration is a copy that the strategy cannot change.
 
         Raises:
             UsageError: the configuration is outside the space, or epochs or parent are impossible.
@@ -182,7 +182,7 @@ class RunDriver:
         begin = self._epochs_of(proposal.parent, resumes=resumes)
         if not begin < epochs <= spec.epochs:
             raise UsageError(f"`epochs` must be more than {begin} and at most {spec.epochs}, got {epochs}.")
-        return Request(self.run, self._asked, proposal.config, epochs, proposal.parent, keep=resumes)
+        return Request(self.run, self._asked, dict(proposal.config), epochs, proposal.parent, keep=resumes)
 
     def _epochs_of(self, parent: int | None, *, resumes: bool) -> int:
         """Return the epochs that a continued trial has already.
@@ -228,7 +228,7 @@ class RunDriver:
                 tell_seconds=0.0,
             )
         )
-        trial = record.as_trial(self._shard.objective)
+        trial = replace(record.as_trial(self._shard.objective), config=dict(request.config))
         begin = perf_counter()
         outcome = attempt(lambda: strategy.tell(trial))
         record = replace(record, tell_seconds=perf_counter() - begin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 from hpbench.answers import attempt
@@ -120,7 +121,7 @@ class _Loop:
             UsageError: the task answered fewer or more.
         """
         self._restore(requests)
-        answers = self._task.evaluate(requests)
+        answers = self._task.evaluate(_copies(requests))
         if len(answers) != len(requests):
             raise UsageError(f"the task answered {len(requests)} requests with {len(answers)} evaluations.")
         self._remember(requests)
@@ -150,7 +151,7 @@ class _Loop:
                 missing.append(Request(request.run, parent, record.config, epochs, record.parent, keep=True))
                 parent = record.parent
             for item in reversed(missing):
-                self._task.evaluate([item])
+                self._task.evaluate(_copies([item]))
                 self._remember([item])
                 self._send(self._announced)
 
@@ -161,3 +162,8 @@ class _Loop:
                 self._said.add(driver.run)
                 self._send(Ended(driver.run, driver.state, driver.message))
                 self._task.forget(list(self._kept.pop(driver.run).values()))
+
+
+def _copies(requests: Sequence[Request]) -> list[Request]:
+    """Return ``requests`` with configurations that a task may change: what is stored is what was proposed."""
+    return [replace(item, config=dict(item.config)) for item in requests]

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ BEHAVIOURS = (
     "hang-retraining",
     "raise-retraining",
     "nan-retraining",
+    "change-config",
 )
 GUILTY = 3
 """The number of the trial that misbehaves, in every repetition."""
@@ -276,6 +278,10 @@ class FakeTask(Task):
             self.states.add((str(request.run), request.number))
         if request.number == GUILTY:
             self._misbehave(request)
+        if self.behaviour == "change-config":
+            answer = self._figures(request)
+            request.config["units"] = 0  # type: ignore[index]
+            return answer
         if self.behaviour == "raise-all":
             raise ValueError(f"everything is wrong with {LATIN1}")
         return self._figures(request)
@@ -424,6 +430,25 @@ class Resumes(Adaptive):
         return None if proposal is None else Proposal(proposal.config, epochs=1)
 
 
+class Reuses(Ahead):
+    """Fills one dictionary anew for every proposal, and writes into what it is told."""
+
+    def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
+        super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
+        self._config: dict[str, Any] = {}
+
+    def ask(self) -> Proposal | None:
+        proposal = super().ask()
+        if proposal is None:
+            return None
+        self._config.clear()
+        self._config.update(proposal.config)
+        return replace(proposal, config=self._config)
+
+    def tell(self, trial: Trial) -> None:
+        trial.config["units"] = 0  # type: ignore[index]
+
+
 DATASETS.add("fake-data", _dataset)
 NETWORKS.add(
     "fake-net",
@@ -439,5 +464,6 @@ for name, kind in {
     "fake-kills-itself": KillsItself,
     "fake-short": Short,
     "fake-resumes": Resumes,
+    "fake-reuses": Reuses,
 }.items():
     STRATEGIES.add(name, kind)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hpbench.driver import RunDriver
 from hpbench.errors import UsageError
 from hpbench.jobs import Allowance, ShardJob
 from hpbench.study import RunState
-from hpbench.trial import Evaluation, Record, Status
+from hpbench.trial import Evaluation, Proposal, Record, Status
 
 OK = Evaluation(Status.OK, epochs=2, val_correct=9, val_total=10, val_loss=0.3, train_seconds=1.0)
 
@@ -304,6 +305,26 @@ def test_impossible_fidelities_and_parents_are_refused(
     (asked,) = driver.ask(1)
     with pytest.raises(UsageError, match=expected):
         driver._request(replace(asked.proposal, epochs=epochs, parent=parent))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"units": 1}, "`ask` must return a hpbench.trial.Proposal or None, got {'units': 1}"),
+        (Proposal, "`ask` must return a hpbench.trial.Proposal or None, got <class"),
+        (Proposal([("units", 1)]), "`config` must map names to values, got [('units', 1)]"),  # type: ignore[arg-type]
+        (Proposal({}, epochs=1.0), "`epochs` must be an int or None, got 1.0"),  # type: ignore[arg-type]
+        (Proposal({}, epochs=True), "`epochs` must be an int or None, got True"),
+        (Proposal({}, parent=np.int64(0)), "`parent` must be an int or None, got np.int64(0)"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_proposal_fails_the_run_with_what_was_expected(
+    fake: ModuleType, monkeypatch: pytest.MonkeyPatch, answer: object, message: str
+) -> None:
+    driver = driver_of(fake.shard_of(fake.suite_of("fake-adaptive")))
+    monkeypatch.setattr(driver._strategy, "ask", lambda: answer)
+    assert finish(driver, OK) == []
+    assert driver.message.startswith(f"the proposal for trial 0 cannot be used: {message}")
 
 
 @pytest.mark.parametrize("parent", [0, 5])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from hpbench.canonical import from_line, to_line
 from hpbench.errors import HpbenchError, UsageError
-from hpbench.trial import Evaluation, Record, Status
+from hpbench.trial import Evaluation, Proposal, Record, Status
 
-__all__ = ["Outcome", "attempt", "stored"]
+__all__ = ["Outcome", "attempt", "check_proposal", "stored"]
 
 T = TypeVar("T")
 
@@ -40,6 +40,21 @@ def attempt(call: Callable[[], T]) -> Outcome[T]:
         frames = traceback.extract_tb(error.__traceback__)[1:]
         places = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
         return Outcome(failure="\n".join([f"{type(error).__name__}: {error}", *places]))
+
+
+def check_proposal(answer: object) -> None:
+    """Raise unless a strategy's ``answer`` is a proposal of built-in types; its space checks the values.
+
+    Raises:
+        UsageError: it is something else, or holds something else.
+    """
+    if not isinstance(answer, Proposal):
+        raise UsageError(f"`ask` must return a hpbench.trial.Proposal or None, got {answer!r}.")
+    if not isinstance(answer.config, Mapping):
+        raise UsageError(f"`config` must map names to values, got {answer.config!r}.")
+    for name, value in (("epochs", answer.epochs), ("parent", answer.parent)):
+        if value is not None and type(value) is not int:
+            raise UsageError(f"`{name}` must be an int or None, got {value!r}.")
 
 
 def stored(record: Record) -> Record:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from hpbench.answers import attempt, stored
+from hpbench.answers import attempt, check_proposal, stored
 from hpbench.errors import UsageError
 from hpbench.jobs import Announcement, RunJob, ShardJob
 from hpbench.replay import check_replay
@@ -173,9 +173,11 @@ class RunDriver:
         """Return what the task is asked to train; its configuration is a copy that the strategy cannot change.
 
         Raises:
-            UsageError: the configuration is outside the space, or epochs or parent are impossible.
+            UsageError: it is no proposal, the configuration is outside the space, or epochs or parent are
+                impossible.
         """
         spec, strategy = self._shard.spec, self._strategy
+        check_proposal(proposal)
         spec.space.check(proposal.config)
         epochs = spec.epochs if proposal.epochs is None else proposal.epochs
         resumes = strategy is not None and Capability.RESUMES in strategy.capabilities

@@ -42,7 +42,7 @@ def record_of(**changes: Any) -> Record:
 def test_what_is_told_live_is_what_a_replay_tells(
     changes: dict, status: Status, objective: float | None, told: Any
 ) -> None:
-    record = stored(record_of(**changes))
+    record = stored(record_of(**changes), told)
     assert record.evaluation.status is status
     if told == "error":
         assert record.as_trial("error").objective == pytest.approx(objective)
@@ -62,13 +62,33 @@ def test_what_is_told_live_is_what_a_replay_tells(
         ({"val_loss": "low"}, "TypeError: "),
         ({"epochs": math.nan}, "ValueError: "),
         ({"train_seconds": None}, "TypeError: "),
+        ({"val_correct": 11}, "`val_correct` must be a whole number from 0 to `val_total`, got 11 of 10."),
+        ({"val_correct": -1}, "`val_correct` must be a whole number from 0 to `val_total`, got -1 of 10."),
+        ({"val_correct": 0.9, "val_total": 1}, "`val_correct` must be a whole number from 0 to `val_total`"),
+        ({"val_total": None}, "`val_correct` must be a whole number from 0 to `val_total`, got 9 of None."),
+        (
+            {"test_correct": 3, "test_total": 2},
+            "`test_correct` must be a whole number from 0 to `test_total`",
+        ),
+        (
+            {"val_correct": None},
+            "a trial that succeeded must have `val_correct` and `val_total`, or `val_loss`",
+        ),
+        ({"val_correct": None, "val_total": None, "val_loss": None}, "a trial that succeeded must have"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_an_error_that_says_so(changes: dict, said: str) -> None:
-    record = stored(record_of(**changes))
+    record = stored(record_of(**changes), "error")
     assert record.evaluation.message.startswith(f"the task's answer cannot be used: {said}")
     assert record.evaluation == Evaluation(Status.ERROR, message=record.evaluation.message)
     assert (record.number, record.ask_seconds) == (3, 0.5)
+
+
+def test_a_trial_without_the_loss_that_is_minimised_is_an_error() -> None:
+    assert stored(record_of(val_loss=None), "error").evaluation.status is Status.OK
+    record = stored(record_of(val_loss=None), "loss")
+    assert record.evaluation.status is Status.ERROR
+    assert record.evaluation.message.endswith("a trial that succeeded must have `val_loss`.")
 
 
 def test_a_failure_of_ours_is_its_message_and_a_foreign_one_names_places_without_folders() -> None:

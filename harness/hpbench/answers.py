@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from hpbench.canonical import from_line, to_line
 from hpbench.errors import HpbenchError, UsageError
-from hpbench.trial import Evaluation, Proposal, Record, Status
+from hpbench.trial import Evaluation, Objective, Proposal, Record, Status, objective_of
 
 __all__ = ["Outcome", "attempt", "check_proposal", "stored"]
 
@@ -57,7 +57,7 @@ def check_proposal(answer: object) -> None:
             raise UsageError(f"`{name}` must be an int or None, got {value!r}.")
 
 
-def stored(record: Record) -> Record:
+def stored(record: Record, objective: Objective) -> Record:
     """Return a finished trial with its evaluation as the store gives it back.
 
     So a strategy is told the very same live and in a replay, whatever types a task answers in. An
@@ -65,24 +65,27 @@ def stored(record: Record) -> Record:
 
     Args:
         record: with the task's answer, word for word.
+        objective: what is minimised; a trial that succeeded must hold it.
     """
-    outcome = attempt(lambda: _usable(record))
+    outcome = attempt(lambda: _usable(record, objective))
     if outcome.value is not None:
         return outcome.value
     message = f"the task's answer cannot be used: {outcome.failure}"
     return replace(record, evaluation=Evaluation(Status.ERROR, message=message))
 
 
-def _usable(record: Record) -> Record:
+def _usable(record: Record, objective: Objective) -> Record:
     """Return ``record`` after a journey to the store and back.
 
     A validation loss that is not finite means that the trial diverged, whatever the task called it.
 
     Raises:
-        UsageError: seconds are negative or not finite. Taken as they are, or as none, they would never
-            spend a budget in seconds.
+        UsageError: seconds are negative or not finite (taken as they are, or as none, they would never
+            spend a budget in seconds), counts are impossible, or a trial that succeeded lacks its objective.
     """
     answer = record.evaluation
+    _check_counts("val", answer.val_correct, answer.val_total)
+    _check_counts("test", answer.test_correct, answer.test_total)
     for name in ("train_seconds", "evaluate_seconds"):
         seconds = getattr(answer, name)
         if not 0.0 <= seconds < math.inf:
@@ -92,4 +95,21 @@ def _usable(record: Record) -> Record:
     if result.status is Status.OK and answer.val_loss is not None and result.val_loss is None:
         message = result.message or f"the validation loss is {answer.val_loss}"
         result = replace(result, status=Status.DIVERGED, message=message)
+    if result.status is Status.OK and objective_of(result, objective) is None:
+        needed = "`val_loss`" if objective == "loss" else "`val_correct` and `val_total`, or `val_loss` alone"
+        raise UsageError(f"a trial that succeeded must have {needed}.")
     return replace(record, evaluation=result)
+
+
+def _check_counts(part: str, correct: int | None, total: int | None) -> None:
+    """Raise unless ``correct`` examples of ``total`` are possible: a share in place of a count is not.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if correct is None:
+        return
+    if total is None or int(correct) != correct or int(total) != total or not 0 <= correct <= total:
+        raise UsageError(
+            f"`{part}_correct` must be a whole number from 0 to `{part}_total`, got {correct} of {total}."
+        )

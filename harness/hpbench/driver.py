@@ -228,7 +228,8 @@ class RunDriver:
                 evaluation=evaluation,
                 ask_seconds=asked.ask_seconds,
                 tell_seconds=0.0,
-            )
+            ),
+            self._shard.objective,
         )
         trial = replace(record.as_trial(self._shard.objective), config=dict(request.config))
         begin = perf_counter()

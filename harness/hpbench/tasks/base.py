@@ -113,8 +113,9 @@ class Task(ABC):
         A configuration gives the same result whatever else is in ``requests``, bit for bit. Nothing
         is raised for a training that fails: its status says so.
 
-        Seconds must be finite and at least 0, or the trial counts as an error; a validation loss that is
-        not finite counts as diverged. The strategy is told what the store will hold: plain numbers, and
+        Seconds must be finite and at least 0, counts whole numbers within their totals, and what is minimised
+        must be there if the status is OK, or the trial counts as an error; a validation loss that is not
+        finite counts as diverged. The strategy is told what the store will hold: plain numbers, and
         NaN for what is not finite in a curve.
         """
 

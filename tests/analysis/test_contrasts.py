@@ -12,6 +12,8 @@ from hpbench.analysis import load_frames
 from hpbench.analysis.canvas import drawing, settle
 from hpbench.analysis.comparison import study_of
 from hpbench.analysis.contrasts import contrast_figures, heat_figure
+from hpbench.analysis.figures import bands_of, best_figure
+from hpbench.analysis.overview import status_figure
 from hpbench.analysis.rivals import across_table
 from hpbench.analysis.standing import standing_figures
 from hpbench.study import RunState
@@ -155,3 +157,22 @@ def test_without_any_result_the_figures_are_empty_but_whole(make_study: MakeStud
     with drawing():
         names = {item.name for item in [*standing_figures(study), *contrast_figures(study)]}
     assert {"targets", "regret-by-task", "difference"} <= names
+
+
+def test_what_is_counted_has_whole_ticks_alone(make_study: MakeStudy) -> None:
+    options = {"tasks": EIGHT, "repetitions": 2, "trials": 1, "failure_rate": 0.0}
+    study = study_of(load_frames(make_study(**options, gains={"skopt-gp": 0.05, "genetic": 0.05})))
+    bands = bands_of(study, "trials", "val")
+    with drawing():
+        drawn = {item.name: item for item in (*contrast_figures(study), *standing_figures(study))}
+        counting = {
+            "trials": best_figure(study, bands, "trials", "val", "accuracy").figure.axes[0].xaxis,
+            "status": status_figure(study).figure.axes[0].xaxis,
+            "critical": drawn["critical-difference"].figure.axes[0].xaxis,
+            "rank": drawn["rank"].figure.axes[0].yaxis,
+        }
+        for name, axis in counting.items():
+            low, high = sorted(axis.get_view_interval())
+            ticks = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
+            assert ticks, name
+            assert all(float(tick).is_integer() for tick in ticks), (name, ticks)

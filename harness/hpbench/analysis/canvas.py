@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from hpbench.analysis.memory import rarely_collected
 from hpbench.analysis.statistics import Array
@@ -35,6 +35,7 @@ __all__ = [
     "panels",
     "printed",
     "settle",
+    "whole_ticks",
 ]
 
 _DPI = 200
@@ -152,6 +153,11 @@ def log_ticks(axes: Axes, axis: Literal["x", "y"]) -> None:
     chosen.set_major_locator(LogLocator(subs=digits))
     chosen.set_major_formatter(FuncFormatter(_plain))
     chosen.set_minor_formatter(NullFormatter())
+
+
+def whole_ticks(axis: XAxis | YAxis, *, most: int) -> None:
+    """Label ``axis`` with at most about ``most`` whole numbers; a range that holds a single one has one tick."""
+    axis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
 
 
 def _plain(value: float, _place: int | None) -> str:

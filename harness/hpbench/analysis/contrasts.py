@@ -16,7 +16,7 @@ from hpbench.analysis.across import (
     across_tasks,
     regret_scale,
 )
-from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
+from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels, whole_ticks
 from hpbench.analysis.captions import METHODS, about_accuracy, about_values, basis, counted
 from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.critical import CriticalDifference, ranking_of
@@ -233,6 +233,7 @@ def _draw_ranks(panel: Axes, frames: Frames, names: list[str], critical: Critica
     )
     panel.set_ylim(len(order) - 0.4 + 0.5 * len(critical.bars), -0.5)
     panel.set_xlim(0.9, len(order) + 0.1)
+    whole_ticks(panel.xaxis, most=9)
     panel.set_xlabel("mean rank (1 is best)")
     panel.grid(visible=False, axis="y")
 

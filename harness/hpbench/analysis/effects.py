@@ -16,7 +16,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
+from hpbench.analysis.canvas import (
+    Drawn,
+    Entry,
+    Line,
+    Readout,
+    legend_below,
+    log_ticks,
+    no_results,
+    panels,
+    whole_ticks,
+)
 from hpbench.analysis.captions import about_accuracy, basis, counted, goal
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Band
@@ -244,7 +254,7 @@ def learning_figure(study: Study) -> Drawn:
         draw_bands(panel, bands, styles, view, ("learning", task))
         if bands:
             log_ticks(panel, "y")
-            panel.locator_params(axis="x", integer=True, nbins=6)
+            whole_ticks(panel.xaxis, most=6)
         else:
             no_results(panel)
         panel.set_xlabel("epochs")

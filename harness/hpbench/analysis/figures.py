@@ -8,9 +8,18 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, no_results, panels
+from hpbench.analysis.canvas import (
+    Drawn,
+    Entry,
+    Line,
+    Readout,
+    legend_below,
+    log_ticks,
+    no_results,
+    panels,
+    whole_ticks,
+)
 from hpbench.analysis.captions import about_accuracy, basis, sentence_case
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curve_keys import Axis, Bands, about_curves, legend_entries
@@ -179,7 +188,7 @@ def set_x(panel: Axes, bands: dict[str, Band], axis: Axis) -> None:
     elif axis == "trials":
         if max(band.x[-1] for band in bands.values()) <= 1:
             panel.set_xlim(0.5, 1.5)
-        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        whole_ticks(panel.xaxis, most=6)
 
 
 def _set_y(panel: Axes, limits: tuple[float, float], scale: Scale) -> None:

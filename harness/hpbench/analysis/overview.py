@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from hpbench.analysis.canvas import Drawn, legend_below, log_ticks, no_results, panels
+from hpbench.analysis.canvas import Drawn, legend_below, log_ticks, no_results, panels, whole_ticks
 from hpbench.analysis.captions import basis
 from hpbench.analysis.clocks import BAND, agreement_text
 from hpbench.analysis.comparison import Study
@@ -139,7 +139,7 @@ def status_figure(study: Study) -> Drawn:
         panel.set_yticklabels(labels if place % 3 == 0 else [])
         panel.grid(visible=False)
         panel.set_xlabel("trial")
-        panel.locator_params(axis="x", integer=True, nbins=5)
+        whole_ticks(panel.xaxis, most=5)
     legend_below(
         figure,
         [

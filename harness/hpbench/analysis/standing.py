@@ -21,7 +21,16 @@ from hpbench.analysis.across import (
     rank_progress,
     regret_progress,
 )
-from hpbench.analysis.canvas import Drawn, Entry, Line, Readout, legend_below, log_ticks, panels
+from hpbench.analysis.canvas import (
+    Drawn,
+    Entry,
+    Line,
+    Readout,
+    legend_below,
+    log_ticks,
+    panels,
+    whole_ticks,
+)
 from hpbench.analysis.captions import about_values, basis, counted
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curve_keys import twice_entry
@@ -123,6 +132,7 @@ def rank_figure(study: Study, found: Across) -> Drawn:
         panel.set_ylabel("mean rank" if part == "val" else "")
         panel.set_xlabel("share of the budget (%)")
         panel.set_ylim(len(found.strategies) + 0.1, 0.9)
+        whole_ticks(panel.yaxis, most=9)
     caption = (
         "Mean rank by the incumbent's error, 1 is best: ranked within each task and repetition, ties averaged, a "
         f"run without a result (yet) last. {mean_text(found, {f'{word} data': progresses[part] for part, word in _PARTS})}{_START}{_uncertainty(progresses.values())}"

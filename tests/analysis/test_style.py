@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -124,3 +125,18 @@ def test_a_legend_of_nothing_is_none_and_an_empty_panel_says_so() -> None:
         no_results(axes)
         assert not figure.legends
         assert axes.texts[0].get_text() == "no results yet"
+
+
+@pytest.mark.parametrize("low", [0.0001, 0.00013, 0.0007])
+@pytest.mark.parametrize("ratio", [3.0, 10.0, 28.0, 51.0])
+def test_long_texts_of_ticks_do_not_touch(low: float, ratio: float) -> None:
+    with drawing():
+        figure, (panel, *_) = panels(3)
+        panel.set_xlim(low, low * ratio)
+        log_ticks(panel, "x")
+        settle(figure)
+        renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+        ticks = [tick for tick in panel.xaxis.get_major_ticks() if low <= tick.get_loc() <= low * ratio]
+        boxes = [tick.label1.get_window_extent(renderer) for tick in ticks]
+        assert len(boxes) > 1
+        assert all(left.x1 + 4 < right.x0 for left, right in itertools.pairwise(boxes))

@@ -49,6 +49,9 @@ _DIGITS: tuple[tuple[float, tuple[float, ...]], ...] = (
 )
 """Digits at which a logarithmic axis is labelled, by the ratio of its ends."""
 
+_LONG = 1e-3
+"""Below it the texts of ticks, such as 0.0002, are so long that fewer of them fit beside each other."""
+
 _OBJECTS = 200_000
 """New objects after which garbage is looked for while figures are drawn."""
 
@@ -149,8 +152,10 @@ def log_ticks(axes: Axes, axis: Literal["x", "y"]) -> None:
         low, high = axes.get_ylim()
         chosen = axes.yaxis
     ratio = high / low
-    digits = next(digits for limit, digits in _DIGITS if ratio <= limit)
-    chosen.set_major_locator(LogLocator(subs=digits))
+    place = next(place for place, (limit, _) in enumerate(_DIGITS) if ratio <= limit)
+    if axis == "x" and low < _LONG and place < len(_DIGITS) - 2:
+        place += 1  # not on to the powers of ten, of which a short axis may have a single one
+    chosen.set_major_locator(LogLocator(subs=_DIGITS[place][1]))
     chosen.set_major_formatter(FuncFormatter(_plain))
     chosen.set_minor_formatter(NullFormatter())
 

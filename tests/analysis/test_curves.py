@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from hpbench.analysis import load_frames
+from hpbench.analysis.comparison import study_of
+from hpbench.analysis.curve_keys import Axis, about_curves, legend_entries
 from hpbench.analysis.curves import (
     TaskCurves,
     band_over_seconds,
@@ -17,6 +19,7 @@ from hpbench.analysis.curves import (
     step_at,
     task_curves,
 )
+from hpbench.analysis.figures import bands_of
 from hpbench.study import RunState
 
 MakeStudy = Callable[..., Path]
@@ -75,6 +78,49 @@ def test_a_finished_grid_is_carried_on_and_marked() -> None:
     band = band_over_trials(curves, 0, "val")
     assert band.centre == pytest.approx([0.45, 0.25, 0.25, 0.25])
     assert band.exhausted_at == 2
+
+
+@pytest.mark.parametrize("seconds", [[[1.0, 2.0], [2.0, 2.0]], [[1.0], [2.0]]])
+def test_wall_time_ends_with_the_first_exhausted_run_marked_and_not_carried_on(
+    seconds: list[list[float]],
+) -> None:
+    """The second case is a strategy of one trial: its first run ends before the second has a result."""
+    curves = curves_of([[0.5, 0.3][: len(row)] for row in seconds], ["exhausted"] * 2, seconds=seconds)
+    band = band_over_seconds(curves, 0, "val")
+    assert band.exhausted_at == band.x[-1]
+    assert not band.carried_on
+
+
+def test_a_run_that_is_exhausted_after_the_end_of_the_curve_is_not_marked() -> None:
+    curves = curves_of([[0.5, 0.3], [0.4, 0.2]], ["exhausted", "complete"], seconds=[[1, 9], [1, 2]])
+    assert band_over_seconds(curves, 0, "val").exhausted_at is None
+
+
+def test_legend_and_caption_say_carried_on_only_where_a_curve_is(make_study: MakeStudy) -> None:
+    ends = {("digits-mlp", "grid", r): 3 for r in range(2)}
+    study = study_of(
+        load_frames(
+            make_study(
+                tasks=("digits-mlp",),
+                repetitions=2,
+                trials=6,
+                failure_rate=0.0,
+                lengths=ends,
+                states=dict.fromkeys(ends, RunState.EXHAUSTED),
+            )
+        )
+    )
+    expected: tuple[tuple[Axis, bool], ...] = (("trials", True), ("seconds", False))
+    for axis, carried in expected:
+        bands = bands_of(study, axis, "val")
+        texts = [text for _, text in legend_entries(study.frames, bands, twice=False)]
+        assert ("exhausted, carried on" in texts, "exhausted" in texts) == (carried, not carried)
+        (told,) = [
+            line
+            for line in about_curves(study.frames, bands, axis, twice=False)
+            if line.startswith("A cross")
+        ]
+        assert told.endswith("carried on.") == carried
 
 
 def test_a_crashed_run_is_not_carried_on_but_counts_as_worst() -> None:

@@ -38,7 +38,9 @@ def legend_entries(frames: Frames, bands: Bands, *, twice: bool) -> list[Entry]:
     if any(1 < band.n < MIN_INTERVAL for band in drawn):
         entries.append((Line2D([], [], color="#777777", linewidth=0.5), "thin: single repetitions"))
     if any(band.exhausted_at is not None for band in drawn):
-        entries.append((Line2D([], [], color="#777777", marker="x", linestyle=":"), "exhausted, carried on"))
+        carried = any(band.carried_on for band in drawn)
+        handle = Line2D([], [], color="#777777", marker="x", linestyle=":" if carried else "")
+        entries.append((handle, "exhausted, carried on" if carried else "exhausted"))
     if twice:
         entries.append(twice_entry())
     return entries
@@ -51,7 +53,8 @@ def twice_entry() -> Entry:
 
 def about_curves(frames: Frames, bands: Bands, axis: Axis, *, twice: bool) -> list[str]:
     """Return what captions say of curves, whatever they show."""
-    counts = [band.n for by_strategy in bands.values() for band in by_strategy.values()]
+    drawn = [band for by_strategy in bands.values() for band in by_strategy.values()]
+    counts = [band.n for band in drawn]
     key = (
         "Lines: median over repetitions; bands: the middle half of them (IQR), from 5 repetitions on; "
         "below, thin lines show the single repetitions."
@@ -73,6 +76,7 @@ def about_curves(frames: Frames, bands: Bands, axis: Axis, *, twice: bool) -> li
             "of 2 t of its T trials, median over repetitions; it ends at t = T / 2, for further it would take runs of "
             "more trials than the budget allows."
         )
-    if any(band.exhausted_at is not None for by_strategy in bands.values() for band in by_strategy.values()):
-        lines.append("A cross marks the first run that was exhausted; its last result is carried on.")
+    if any(band.exhausted_at is not None for band in drawn):
+        carried = "; its last result is carried on" if any(band.carried_on for band in drawn) else ""
+        lines.append(f"A cross marks the first run that was exhausted{carried}.")
     return [line for line in lines if line]

@@ -198,7 +198,7 @@ class Band:
         low: lower quartile of the error.
         high: upper quartile.
         runs: each repetition's error, shape ``(n_runs, n_points)``; NaN without a result.
-        exhausted_at: where the first run had nothing more to propose; None if none did.
+        exhausted_at: where the first run had nothing more to propose; None if none did before the curve ends.
     """
 
     x: Array
@@ -212,6 +212,11 @@ class Band:
     def n(self) -> int:
         """Repetitions behind the curve."""
         return int(self.runs.shape[0])
+
+    @property
+    def carried_on(self) -> bool:
+        """Whether the curve goes on after the first run had nothing more to propose."""
+        return self.exhausted_at is not None and bool(self.exhausted_at < self.x[-1])
 
 
 def band_over_trials(curves: TaskCurves, strategy: int, part: Score) -> Band:
@@ -263,8 +268,8 @@ def _band_over(curves: TaskCurves, spent: Array, strategy: int, part: Score) -> 
     grid = np.geomspace(start, max(stop_at, start), _GRID) if start > 0 else np.linspace(0, stop_at, _GRID)
     grid[0], grid[-1] = start, max(stop_at, start)
     crashed = curves.failed[strategy, chosen]
-    over = stop_at if np.any(exhausted & steady) else None
-    return _band(grid, step_at(times, runs, length, grid, crashed), over)
+    over = bool(np.any(exhausted & steady & (ends <= stop_at)))
+    return _band(grid, step_at(times, runs, length, grid, crashed), float(grid[-1]) if over else None)
 
 
 def step_at(

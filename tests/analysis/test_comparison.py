@@ -12,6 +12,7 @@ from hpbench.analysis import load_frames
 from hpbench.analysis.claims import claims, summary
 from hpbench.analysis.comparison import Cell, Study, study_of
 from hpbench.analysis.frames import Frames
+from hpbench.study import RunState
 
 MakeStudy = Callable[..., Path]
 StudyWith = Callable[..., Frames]
@@ -81,9 +82,33 @@ def test_missing_failed_and_skipped_cells_are_counted(
     assert "**partial: 108 of 110 runs**" in summary(study)
 
 
-def test_a_failed_run_ranks_last(make_study: MakeStudy) -> None:
-    from hpbench.study import RunState  # noqa: PLC0415
+def test_one_of_something_is_said_as_one(make_study: MakeStudy) -> None:
+    options = {"tasks": ("wine-mlp",), "strategies": ("random", "grid"), "trials": 1, "failure_rate": 0.0}
+    text = summary(study_of(load_frames(make_study(repetitions=8, **options))))
+    assert "budget 1 trial a run" in text
+    assert "repetitions, by task and strategy" not in text
+    pending = {("wine-mlp", "random", 0): RunState.PENDING}
+    none = dict.fromkeys(pending, 0)
+    alone = options | {"strategies": ("random",), "repetitions": 1}
+    assert "partial: 0 of 1 run**" in summary(
+        study_of(load_frames(make_study(**alone, states=pending, lengths=none)))
+    )
 
+
+@pytest.mark.parametrize(
+    ("state", "text"), [(RunState.FAILED, "a result."), (RunState.RUNNING, "a result yet.")]
+)
+def test_results_are_awaited_only_where_a_run_is_to_come(
+    make_study: MakeStudy, state: RunState, text: str
+) -> None:
+    states = {("wine-mlp", name, r): state for name in ("random", "grid") for r in range(2)}
+    options = {"tasks": ("wine-mlp",), "strategies": ("random", "grid"), "repetitions": 2, "trials": 2}
+    assert f"wine-mlp: no run has {text}" in claims(
+        study_of(load_frames(make_study(**options, states=states)))
+    )
+
+
+def test_a_failed_run_ranks_last(make_study: MakeStudy) -> None:
     states = {("wine-mlp", "skopt-gp", r): RunState.FAILED for r in range(10)}
     study = study_of(load_frames(make_study(states=states)))
     found = cell(study, "wine-mlp", "skopt-gp")

@@ -124,7 +124,7 @@ def test_a_legend_of_nothing_is_none_and_an_empty_panel_says_so() -> None:
         legend_below(figure, [])
         no_results(axes)
         assert not figure.legends
-        assert axes.texts[0].get_text() == "no results yet"
+        assert axes.texts[0].get_text() == "no results"
 
 
 @pytest.mark.parametrize("low", [0.0001, 0.00013, 0.0007])

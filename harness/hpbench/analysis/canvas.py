@@ -194,10 +194,8 @@ def printed(figure: Figure) -> dict[str, bytes]:
 
 
 def no_results(panel: Axes) -> None:
-    """Say in an empty panel that there is nothing yet."""
-    panel.text(
-        0.5, 0.5, "no results yet", ha="center", va="center", transform=panel.transAxes, color="#555555"
-    )
+    """Say in an empty panel that there is nothing: not yet, or for ever, if every run failed."""
+    panel.text(0.5, 0.5, "no results", ha="center", va="center", transform=panel.transAxes, color="#555555")
     panel.set_xticks([])
     panel.set_yticks([])
 

@@ -51,7 +51,8 @@ def _best(study: Study, comparison: TaskComparison) -> str:
     if not study.frames.counted(comparison.task):
         return f"{comparison.task} has values and no accuracy; table 'Final values' compares them."
     if not any(cell.counts.n for cell in comparison.cells):
-        return f"{comparison.task}: no run has a result yet."
+        yet = " yet" if any(cell.counts.missing for cell in comparison.cells) else ""
+        return f"{comparison.task}: no run has a result{yet}."
     if not best:
         return f"{comparison.task}: runs of every strategy failed, so none is named best."
     names = " and ".join(label(cell.strategy) for cell in best)

@@ -164,7 +164,9 @@ def pairing_claim(study: Study) -> str:
     correlation = float(np.median([item.correlation for item in known]))
     saved = float(np.median([item.saved for item in known]))
     needed = sorted(item.needed for item in found)
-    span = f"{needed[0]:,}" if needed[0] == needed[-1] else f"{needed[0]:,} to {needed[-1]:,}"
+    span = f"{needed[0]:,} repetitions"
+    if needed[0] != needed[-1]:
+        span = f"{needed[0]:,} to {needed[-1]:,} repetitions, by task and strategy"
     gain = (
         f", so an unpaired comparison would need {saved:.1f} times the repetitions"
         if math.isfinite(saved)
@@ -172,8 +174,7 @@ def pairing_claim(study: Study) -> str:
     )
     return (
         f"Repetitions share splits and seeds: between a strategy and {study.frames.label(study.frames.baseline)} their "
-        f"final test errors correlate by {correlation:.2f} (median){gain}. To find a difference of {100 * ROPE:g} points would take {span} repetitions, by task and "
-        "strategy."
+        f"final test errors correlate by {correlation:.2f} (median){gain}. To find a difference of {100 * ROPE:g} points would take {span}."
     )
 
 

@@ -141,7 +141,7 @@ class Frames:
         """The budget of one run in words, such as ``"20 trials"``."""
         known = [(kind, value) for kind, value in self.info.suite["budget"].items() if value is not None]
         kind, value = known[0]
-        return f"{value:g} {kind}"
+        return f"{value:g} {kind.removesuffix('s') if value == 1 else kind}"
 
     @cached_property
     def progress(self) -> tuple[int, int]:
@@ -153,7 +153,7 @@ class Frames:
     def partial(self) -> str:
         """``"partial: 37 of 60 runs"``, or nothing if every run has ended."""
         done, wanted = self.progress
-        return "" if done == wanted else f"partial: {done} of {wanted} runs"
+        return "" if done == wanted else f"partial: {done} of {wanted} {'run' if wanted == 1 else 'runs'}"
 
 
 def load_frames(path: str | Path, children: Children | None = None) -> Frames:

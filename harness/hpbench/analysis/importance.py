@@ -295,7 +295,7 @@ def _size(info: Mapping[str, Any]) -> str:
     if "function" in info:
         return f"the function {info['function']}, {counted(info['epochs'], 'epoch')}"
     return (
-        f"{info.get('dataset', '?')} with {info.get('network', '?')}, {info['epochs']} epochs, "
+        f"{info.get('dataset', '?')} with {info.get('network', '?')}, {counted(info['epochs'], 'epoch')}, "
         f"{info.get('n_train', '?')} training, {info.get('n_val', '?')} validation and {info.get('n_test', '?')} test examples"
     )
 

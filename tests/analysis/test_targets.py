@@ -73,6 +73,20 @@ def test_without_random_search_there_is_no_such_reference(make_study: MakeStudy)
     assert random_twice(study, "wine-mlp") is None
     assert race_of(study).twice is None
     assert math.isnan(pace_of(study, "wine-mlp", 1).speed_up)
+    with drawing():
+        caption = race_figure(study).caption
+    assert "Violet" not in caption
+    assert "the medians that grid reached" in caption
+
+
+def test_without_a_run_that_has_ended_the_panel_says_so(make_study: MakeStudy) -> None:
+    states = {("wine-mlp", "grid", r): RunState.RUNNING for r in range(2)}
+    study = study_of(
+        load_frames(make_study(repetitions=2, strategies=("grid",), tasks=("wine-mlp",), states=states))
+    )
+    with drawing():
+        (panel,) = race_figure(study).figure.axes
+    assert [text.get_text() for text in panel.texts] == ["no results"]
 
 
 def test_expected_running_times_count_what_was_spent(made: Study) -> None:

@@ -28,6 +28,7 @@ from hpbench.analysis.canvas import (
     Readout,
     legend_below,
     log_ticks,
+    no_results,
     panels,
     whole_ticks,
 )
@@ -165,17 +166,24 @@ def race_figure(study: Study) -> Drawn:
     panel.set_ylim(-0.02, 1.02)
     panel.set_xlabel("trials")
     panel.set_ylabel("share of targets reached")
-    if len(race.trials) > 1 and lines:
+    if not lines:
+        no_results(panel)
+    elif len(race.trials) > 1:
         log_ticks(panel, "x")
     legend_below(figure, entries)
     absent = ", ".join(frames.label(name) for name in frames.strategies if name not in race.reached)
     left = f"Left out, for on some task no run of theirs has ended: {absent}. " if absent else ""
-    setter = "random search" if random_name(frames) else "the first strategy"
+    setter = "random search" if random_name(frames) else frames.label(frames.strategies[0])
+    twice = (
+        "Violet, dashed: random search with two trials for each trial of the others, which ends at half of its trials, "
+        "where all of them are used. "
+        if race.twice is not None
+        else ""
+    )
     caption = (
         f"Share of (run, target) pairs reached, mean over {counted(race.n_tasks, 'task')}. The {race.n_targets} targets "
         f"are nobody's choice: for each task the medians that {setter} reached after 1, 2, 4, … trials, in what the "
-        "strategies minimise on validation data. Violet, dashed: random search with two trials for each trial of the others, "
-        f"which ends at half of its trials, where all of them are used. No band. {left}{crowd_text(frames.strategies)}{basis(frames)}"
+        f"strategies minimise on validation data. {twice}No band. {left}{crowd_text(frames.strategies)}{basis(frames)}"
     )
     return Drawn(
         "targets",

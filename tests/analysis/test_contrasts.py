@@ -15,6 +15,7 @@ from hpbench.analysis.contrasts import contrast_figures, heat_figure
 from hpbench.analysis.figures import bands_of, best_figure
 from hpbench.analysis.overview import status_figure
 from hpbench.analysis.rivals import across_table
+from hpbench.analysis.scores import final_figure
 from hpbench.analysis.standing import standing_figures
 from hpbench.study import RunState
 
@@ -63,6 +64,8 @@ def test_few_differences_are_shown_one_by_one(
     drawn = [np.asarray(line.get_xdata()) for line in panel.lines if line.get_marker() == "|"]
     assert [len(x) for x in drawn] == [strokes] * (strokes > 0)
     assert sum(line.get_linewidth() == 1.4 for line in panel.lines) == intervals
+    keys = [text.get_text() for text in forest.figure.legends[0].get_texts()]
+    assert any("95 %" in key for key in keys) == bool(intervals)
     final = study.curves["digits-mlp"].final_error("test")
     for x in drawn:
         assert sorted(x) == pytest.approx(sorted(100 * (final[0] - final[1])))
@@ -176,3 +179,18 @@ def test_what_is_counted_has_whole_ticks_alone(make_study: MakeStudy) -> None:
             ticks = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
             assert ticks, name
             assert all(float(tick).is_integer() for tick in ticks), (name, ticks)
+
+
+@pytest.mark.parametrize(
+    ("strategies", "repetitions", "entries"), [(1, 1, 1), (1, 5, 2), (2, 4, 2), (2, 5, 3)]
+)
+def test_the_legend_of_final_scores_names_what_is_drawn(
+    make_study: MakeStudy, strategies: int, repetitions: int, entries: int
+) -> None:
+    names = ("random", "grid")[:strategies]
+    failed = {("wine-mlp", "random", 0): RunState.FAILED} if repetitions == 4 else {}
+    options = {"strategies": names, "repetitions": repetitions, "states": failed, "failure_rate": 0.0}
+    with drawing():
+        drawn = final_figure(study_of(load_frames(make_study(tasks=("wine-mlp",), trials=2, **options))))
+    assert len(drawn.figure.legends[0].get_texts()) == entries
+    assert ("1 run ended without a result and has no point." in drawn.caption) == bool(failed)

@@ -62,6 +62,7 @@ def forest_figure(study: Study) -> Drawn:
     rivals = [name for name in frames.strategies if name != frames.baseline]
     figure, axes = panels(len(tasks), height=0.95 + 0.25 * len(rivals))
     styles = looks(frames.strategies)
+    intervals = False
     for place, (panel, task) in enumerate(zip(axes, tasks, strict=True)):
         cells = {cell.strategy: cell for cell in study.comparisons[task].cells}
         panel.axvspan(-_POINTS, _POINTS, color="#BBBBBB", alpha=0.35, linewidth=0, zorder=0)
@@ -80,6 +81,7 @@ def forest_figure(study: Study) -> Drawn:
                 )
             panel.plot(100 * found.centre, row, look.marker, color=look.colour, markersize=4.5)
             if found.exists:
+                intervals = True
                 panel.plot([100 * found.low, 100 * found.high], [row, row], color=look.colour, linewidth=1.4)
         panel.set_title(wrapped(task, 34))
         panel.set_yticks(range(len(rivals)))
@@ -93,7 +95,10 @@ def forest_figure(study: Study) -> Drawn:
     legend_below(
         figure,
         [
-            (Line2D([], [], color="#777777", marker="o"), f"mean difference to {base}, 95 %"),
+            (
+                Line2D([], [], color="#777777", marker="o", linestyle="-" if intervals else ""),
+                f"mean difference to {base}" + (", 95 %" if intervals else ""),
+            ),
             (Patch(color="#BBBBBB", alpha=0.6, linewidth=0), f"within ± {_POINTS:g} points"),
         ],
     )

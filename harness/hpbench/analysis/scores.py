@@ -8,8 +8,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels
-from hpbench.analysis.captions import basis, sentence_case
+from hpbench.analysis.canvas import Drawn, Entry, legend_below, no_results, panels
+from hpbench.analysis.captions import basis, counted, sentence_case
 from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
@@ -28,28 +28,21 @@ def final_figure(study: Study) -> Drawn:
     figure, axes = panels(len(frames.tasks), height=0.9 + 0.27 * k)
     styles = looks(frames.strategies)
     for place, (panel, task) in enumerate(zip(axes, frames.tasks, strict=True)):
-        counted = frames.counted(task)
+        has_errors = frames.counted(task)
         curves = study.curves[task]
-        scores = 100.0 * (1.0 - curves.final_error("test")) if counted else final_values(curves)
+        scores = 100.0 * (1.0 - curves.final_error("test")) if has_errors else final_values(curves)
         panel.set_title(wrapped(task, 34))
         panel.set_yticks(range(k))
         panel.set_yticklabels(
             [wrapped(frames.label(name), 22, 2) for name in frames.strategies] if place % 3 == 0 else []
         )
         panel.set_ylim(k - 0.5, -0.5)
-        panel.set_xlabel(f"final test {frames.measure(task)} (%)" if counted else "smallest value")
+        panel.set_xlabel(f"final test {frames.measure(task)} (%)" if has_errors else "smallest value")
         if np.isfinite(scores).any():
-            _draw_final(panel, scores, list(styles.values()), least=0.3 if counted else 0.0)
+            _draw_final(panel, scores, list(styles.values()), least=0.3 if has_errors else 0.0)
         else:
             no_results(panel)
-    legend_below(
-        figure,
-        [
-            (Line2D([], [], color="#777777", marker="o", linestyle=""), "one repetition"),
-            (Line2D([], [], color="#BBBBBB", linewidth=0.6), "the same repetition"),
-            (Patch(facecolor="#EEEEEE", edgecolor="#555555"), "median, middle half"),
-        ],
-    )
+    legend_below(figure, _entries(study))
     values = ", ".join(frames.value_tasks)
     measured = [f"test {frames.measure(*frames.counted_tasks)}"] if frames.counted_tasks else []
     shown = " and ".join([*measured, *(["smallest value"] if values else [])])
@@ -62,10 +55,23 @@ def final_figure(study: Study) -> Drawn:
     return Drawn("final-test", f"Final {shown} of every run", caption, figure)
 
 
+def _entries(study: Study) -> list[Entry]:
+    """Return the legend of what is drawn: points, lines where there are two strategies, boxes from 5 repetitions on."""
+    entries: list[Entry] = [(Line2D([], [], color="#777777", marker="o", linestyle=""), "one repetition")]
+    if len(study.frames.strategies) > 1:
+        entries.append((Line2D([], [], color="#BBBBBB", linewidth=0.6), "the same repetition"))
+    cells = [cell for found in study.comparisons.values() for cell in found.cells]
+    if any(cell.counts.n >= MIN_INTERVAL for cell in cells):
+        entries.append((Patch(facecolor="#EEEEEE", edgecolor="#555555"), "median, middle half"))
+    return entries
+
+
 def _without(study: Study) -> str:
     """Return how many runs have no final score."""
     lost = sum(cell.counts.failed for found in study.comparisons.values() for cell in found.cells)
-    return f"{lost} runs ended without a result and have no point. " if lost else ""
+    if not lost:
+        return ""
+    return f"{counted(lost, 'run')} ended without a result and {'has' if lost == 1 else 'have'} no point. "
 
 
 def _draw_final(panel: Axes, scores: Array, styles: list[Look], *, least: float) -> None:

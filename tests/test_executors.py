@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
 
 from hpbench.errors import UsageError
+from hpbench.executors import worker
 from hpbench.executors.local import LocalExecutor
 from hpbench.executors.recovery import (
     ClockProgress,
@@ -17,7 +19,7 @@ from hpbench.executors.recovery import (
     blame,
     how_it_ended,
 )
-from hpbench.executors.worker import load_factory, serve_clock
+from hpbench.executors.worker import _environment, load_factory, serve_clock
 from hpbench.jobs import (
     Announcement,
     Calibrated,
@@ -242,3 +244,16 @@ def test_a_factory_is_found_by_name() -> None:
 def test_a_factory_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(UsageError, match=f"must be 'module:function', got '{name}'"):
         load_factory(name)
+
+
+def test_a_worker_that_compiles_says_with_what(fake: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = fake.shard_of(fake.suite_of()).spec
+    monkeypatch.setattr(worker, "compiler_version", lambda: "gcc 12")
+    for torch, compiled, said in [
+        ({"torch": "2"}, True, True),
+        ({"torch": "2"}, False, False),
+        ({}, True, False),
+    ]:
+        monkeypatch.setattr(worker, "describe_torch", lambda torch=torch: torch)
+        wanted = {**torch, "compiler": "gcc 12"} if said else torch
+        assert _environment(replace(spec, trainer="cohort", compiled=compiled)) == wanted

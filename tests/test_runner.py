@@ -16,9 +16,12 @@ import pytest
 
 from hpbench import session
 from hpbench.errors import HpbenchError, LockedError, StoreError, UsageError
+from hpbench.jobs import Ready
 from hpbench.lock import locked
+from hpbench.plan import make_plan
 from hpbench.store import Store
 from hpbench.study import RunState
+from hpbench.suite import Suite
 from hpbench.trial import RunKey
 
 SCRIPT = Path(__file__).parent / "plugins" / "run_fake_study.py"
@@ -446,3 +449,19 @@ def test_workers_die_with_a_parent_that_is_killed(fake: ModuleType, tmp_path: Pa
 def test_a_run_key_is_what_the_display_is_told(fake: ModuleType, tmp_path: Path) -> None:
     _, shown = fake.run(tmp_path / "r", fake.suite_of("fake-short", repetitions=1))
     assert shown.ends == {RunKey("task0", "fake-short", 0): ("exhausted", "")}
+
+
+def test_another_compiler_is_said_and_what_a_worker_did_not_say_is_no_difference(
+    fake: ModuleType, tmp_path: Path
+) -> None:
+    fake.run(tmp_path / "r", fake.suite_of())
+    suite, shown = Suite.of(fake.suite_of()), fake.Recorder()
+    plain = {"torch": "2.13.0", "cpu_capability": "AVX2"}
+    with Store.open(tmp_path / "r") as store:
+        continued = session.Session(store, suite, make_plan(suite), shown)
+        continued._take([Ready(plain), Ready({**plain, "compiler": "gcc 12"})])
+        assert not shown.notes
+        continued._take([Ready({**plain, "compiler": "gcc 13"})])
+    assert shown.notes == [
+        "earlier trials were made with compiler gcc 12, now it is compiler gcc 13: results may differ in bits"
+    ]

@@ -284,13 +284,20 @@ class Session:
                 self._progress.note(f"the clock of task {task} was not checked: {reason}")
 
     def _note_environment(self, environment: dict[str, object]) -> None:
-        """Warn if workers of this study have seen another processor or torch: bits may differ."""
+        """Warn if workers of this study have seen another processor, torch or compiler: bits may differ.
+
+        What one of them did not say (the compiler, where it compiled nothing) is no difference.
+        """
         if not environment or environment in self._environments:
             return
-        if self._environments:
-            known = ", ".join(f"{key} {value}" for key, value in self._environments[0].items())
-            now = ", ".join(f"{key} {value}" for key, value in environment.items())
-            self._progress.note(
-                f"earlier trials were made with {known}, now it is {now}: results may differ in bits"
-            )
+        for known in self._environments:
+            differing = [key for key in known if environment.get(key, known[key]) != known[key]]
+            if differing:
+                before, now = (
+                    ", ".join(f"{key} {item[key]}" for key in differing) for item in (known, environment)
+                )
+                self._progress.note(
+                    f"earlier trials were made with {before}, now it is {now}: results may differ in bits"
+                )
+                break
         self._environments.append(environment)

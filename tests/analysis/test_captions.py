@@ -48,6 +48,11 @@ def test_the_page_and_the_summary_warn_of_unlike_machines(study_with: Callable[.
         ([], ""),
         ([HERE, HERE], ""),
         ([HERE, {**HERE, "cuda": "13.0", "cuda_device": "H200"}], ""),  # CUDA before and after its first use
+        ([HERE, {**HERE, "compiler": "gcc 12"}], ""),  # a task of plain and one of compiled steps
+        (
+            [{**HERE, "compiler": "gcc 12"}, {**HERE, "compiler": "gcc 13"}],
+            "C compiler gcc 12, others with C compiler gcc 13.",
+        ),
         ([HERE, {**HERE, "torch": "2.12.0"}], "torch 2.13.0+cpu, others with torch 2.12.0."),
         (
             [{**HERE, "torch_threads": 4, "cpu_capability": "AVX2"}, HERE],

@@ -39,6 +39,7 @@ _MACHINE = {
     "torch_threads": "threads",
     "cuda": "CUDA",
     "cuda_device": "CUDA device",
+    "compiler": "C compiler",
 }
 
 
@@ -63,9 +64,9 @@ def about_measure(frames: Frames) -> str:
 
 
 def machines_text(frames: Frames) -> str:
-    """Return the warning that trials were made by unlike processors or versions of torch; nothing if they were not.
+    """Return the warning that trials were made by unlike processors, versions of torch or compilers; nothing if they were not.
 
-    What a process did not say (CUDA, before its first use) is no difference.
+    What a process did not say (CUDA before its first use, the compiler if it compiled nothing) is no difference.
     """
     differing = [
         key for key in _MACHINE if len({str(item[key]) for item in frames.workers if key in item}) > 1

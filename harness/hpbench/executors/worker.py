@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from hpbench.answers import attempt
-from hpbench.environment import describe_torch
+from hpbench.environment import compiler_version, describe_torch
 from hpbench.errors import ExitCode, UsageError
 from hpbench.jobs import (
     Calibrated,
@@ -111,13 +112,19 @@ def _serve(
             pipe.send(Done())
             return
         tasks[name] = outcome.value
-        pipe.send(Ready(describe_torch()))
+        pipe.send(Ready(_environment(job.spec)))
     if isinstance(job, ShardJob):
         run_shard(job, tasks[name], pipe.send, pipe.poll)
     elif isinstance(job, RetrainJob):
         serve_retraining(job, tasks[name], pipe.send, pipe.poll)
     else:
         serve_clock(job, tasks[name], pipe.send, pipe.poll)
+
+
+def _environment(spec: TaskSpec) -> dict[str, Any]:
+    """Return what the bits of this process depend on, once the task is built; empty where torch is not loaded."""
+    found = describe_torch()
+    return {**found, "compiler": compiler_version()} if found and spec.compiled else found
 
 
 def _unbuilt(job: Job, reason: str) -> list[Message]:

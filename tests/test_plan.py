@@ -62,6 +62,23 @@ def test_totals_follow_from_the_budget(budget: dict, trials: int | None, epochs:
     assert (plan.n_trials, plan.n_epochs) == (trials, epochs)
 
 
+@pytest.mark.parametrize(
+    ("budget", "trials"),
+    [({"trials": 9}, (1, 4, 9)), ({"epochs": 20}, (1, 4, 6)), ({"seconds": 900.0}, (1, 4, None))],
+)
+def test_a_strategy_that_ends_before_the_budget_is_planned_as_far_as_it_goes(
+    budget: dict, trials: tuple[int | None, ...]
+) -> None:
+    short = [{"use": "default"}, {"use": "grid", "options": {"points": 4}}]
+    suite = digits(strategies=[*short, {"use": "random"}], budget=budget, repetitions=1)
+    plan = make_plan(suite)
+    assert tuple(map(plan.trials_of, plan.runs)) == trials
+    assert plan.n_trials == (None if None in trials else sum(trials))
+    default, grid, random = map(estimate_seconds(plan, suite).get, plan.runs)
+    assert grid == pytest.approx(4 * default)
+    assert random == (900.0 if trials[2] is None else pytest.approx(trials[2] * default))
+
+
 def test_a_strategy_that_lacks_what_the_space_needs_is_refused_with_the_reason() -> None:
     plan = make_plan(digits("random", "skopt-gp"))
     (refusal,) = plan.refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,10 +71,10 @@ class Plan:
         runs: in the order of the suite, without refused pairings and what ``only`` leaves out.
         refused: pairings that cannot work.
         trials: task → full trainings that the budget of one run allows; None where seconds limit it.
-            A strategy may end earlier (a grid that is finished).
         epochs: task → full fidelity.
         steps: task → how its trials take their steps on this machine.
         trainings: task → how many times a trial pays its epochs: once for each fold of a cross-validation.
+        proposals: (task, strategy) → after how many proposals it has nothing left, where it knows: a grid.
     """
 
     runs: tuple[RunKey, ...]
@@ -82,10 +83,12 @@ class Plan:
     epochs: Mapping[str, int]
     steps: Mapping[str, Steps] = field(default_factory=dict)
     trainings: Mapping[str, int] = field(default_factory=dict)
+    proposals: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def trials_of(self, run: RunKey) -> int | None:
         """Return how many trials a run has at most; None where only seconds are limited."""
-        return self.trials[run.task]
+        limits = (self.trials[run.task], self.proposals.get((run.task, run.strategy)))
+        return min((limit for limit in limits if limit is not None), default=None)
 
     @property
     def n_trials(self) -> int | None:
@@ -137,12 +140,12 @@ def make_plan(suite: Suite, *, only: str | None = None, device: str = "cpu") -> 
     for task in suite.tasks:
         if task.function is None:
             clipped_batches(space_of(task), train_examples(suite, task))
-    refused = [
-        refusal
+    answers = {
+        (task.name, strategy.name): _proposals_of(suite, task, strategy)
         for task in suite.tasks
         for strategy in suite.strategies
-        if (refusal := _refusal(suite, task, strategy)) is not None
-    ]
+    }
+    refused = [answer for answer in answers.values() if isinstance(answer, Refusal)]
     skipped = {(item.task, item.strategy) for item in refused}
     runs = [run for run in suite.run_keys() if (run.task, run.strategy) not in skipped]
     if not runs:
@@ -167,6 +170,7 @@ def make_plan(suite: Suite, *, only: str | None = None, device: str = "cpu") -> 
             )
             for task in suite.tasks
         },
+        proposals={cell: answer for cell, answer in answers.items() if isinstance(answer, int)},
     )
 
 
@@ -176,12 +180,12 @@ def estimate_seconds(plan: Plan, suite: Suite) -> dict[RunKey, float]:
     It multiplies steps by what a step typically costs; a busy, old or new machine is easily a factor
     of three away. Data sets are loaded to be counted.
     """
-    cells = {(run.task, run.strategy) for run in plan.runs}
+    cells = {(run.task, run.strategy): plan.trials_of(run) for run in plan.runs}
     costs = {
         (task, strategy): _run_seconds(
-            suite, suite.task(task), suite.strategy(strategy), plan.steps[task].kind
+            suite, suite.task(task), suite.strategy(strategy), trials, plan.steps[task].kind
         )
-        for task, strategy in cells
+        for (task, strategy), trials in cells.items()
     }
     return {run: costs[run.task, run.strategy] for run in plan.runs}
 
@@ -201,26 +205,28 @@ def estimate_calibration(suite: Suite) -> dict[str, Calibration]:
     return found
 
 
-def _run_seconds(suite: Suite, task: SuiteTask, strategy: SuiteStrategy, steps: str) -> float:
-    """Return a guess of what one run costs; what a function takes is not known and left out."""
-    trials = suite.budget_trials(task)
-    if trials is None:
-        return suite.budget.seconds or 0.0
-    thinking = trials * REGISTRY.get(strategy.use).typical_ask_seconds
+def _run_seconds(
+    suite: Suite, task: SuiteTask, strategy: SuiteStrategy, trials: int | None, steps: str
+) -> float:
+    """Return a guess of what one run of at most ``trials`` costs, the retraining of its incumbent included."""
+    training = _training_seconds(suite, task, steps)
+    spent = suite.budget.seconds if suite.budget.seconds is not None else math.inf
+    if trials is not None:
+        thinking = REGISTRY.get(strategy.use).typical_ask_seconds
+        spent = min(spent, trials * (suite.validation.trainings * training + thinking))
+    return spent + (suite.final.retrain * training if suite.final else 0.0)
+
+
+def _training_seconds(suite: Suite, task: SuiteTask, steps: str) -> float:
+    """Return a guess of what training one network costs; what a function takes is not known and left out."""
     if task.function is not None:
-        return thinking
-    count = (
-        suite.validation.trainings
-        * task.epochs
-        * steps_per_epoch(space_of(task), train_examples(suite, task))
-    )
-    training = count * STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS) / _SPEED[steps]
-    finals = suite.final.retrain if suite.final else 0
-    return trials * training + thinking + finals * training / suite.validation.trainings
+        return 0.0
+    count = task.epochs * steps_per_epoch(space_of(task), train_examples(suite, task))
+    return count * STEP_SECONDS.get(task.network, UNKNOWN_STEP_SECONDS) / _SPEED[steps]
 
 
-def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal | None:
-    """Return why a pairing cannot work, or None; an option that is impossible raises."""
+def _proposals_of(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> int | Refusal | None:
+    """Return how many proposals a strategy says it has, or why the pairing cannot work; an impossible option raises."""
     space = space_of(task)
     kind = REGISTRY.get(strategy.use)
     if space.conditional and Capability.CONDITIONAL not in kind.capabilities:
@@ -232,7 +238,7 @@ def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal 
         return Refusal(task.name, strategy.name, reason)
     seed = strategy_stream(suite.root_seed, task.name, 0).integer()
     try:
-        create(
+        built = create(
             strategy.use,
             space,
             full_epochs=task.epochs,
@@ -243,7 +249,7 @@ def _refusal(suite: Suite, task: SuiteTask, strategy: SuiteStrategy) -> Refusal 
     except UnsuitableSpaceError as error:
         reason = f"strategy {strategy.name!r} cannot search {task.subject}: {error}"
         return Refusal(task.name, strategy.name, reason)
-    return None
+    return built.n_proposals
 
 
 def _selected(suite: Suite, runs: Sequence[RunKey], only: str | None) -> list[RunKey]:

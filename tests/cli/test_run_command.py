@@ -71,7 +71,7 @@ def test_a_study_ends_with_tables_figures_and_a_summary(study: Path) -> None:
     assert {"study.sqlite", "manifest.json", "tables", "figures"} <= found
     lines = (study / "out.txt").read_text(encoding="utf-8").splitlines()
     assert lines[0].endswith("Skipped.")
-    assert lines[1] == "4 runs, 8 trials"
+    assert lines[1] == "4 runs, 6 trials"
     assert sum(" trials | iris-mlp/" in line for line in lines) == 6
     summary = lines[lines.index("Writing tables and figures.") :]
     (header,) = [line for line in summary if line.startswith("TASK")]

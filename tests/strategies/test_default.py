@@ -11,3 +11,4 @@ def test_the_default_comes_once() -> None:
     assert first.config == {"optimizer": "adam", "learning_rate": 1e-3}
     assert first.epochs is None
     assert [strategy.ask(), strategy.ask()] == [None, None]
+    assert strategy.n_proposals == 1

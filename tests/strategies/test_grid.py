@@ -54,6 +54,13 @@ def test_every_point_comes_once_then_none_for_ever() -> None:
     assert len({json.dumps(config) for config in configs}) == 20
 
 
+@pytest.mark.parametrize(("space", "budget"), [(PLANE, 7), (NESTED, 12), (NESTED, None)])
+def test_a_grid_says_how_many_points_it_has(space: SearchSpace, budget: int | None) -> None:
+    options = {"points": 9} if budget is None else {}
+    strategy = GridStrategy(space, full_epochs=3, seed=0, budget_trials=budget, **options)
+    assert strategy.n_proposals == len(visited(space, budget, **options))
+
+
 def test_the_seed_changes_the_order_only() -> None:
     first, second = visited(PLANE, 20, seed=1), visited(PLANE, 20, seed=2)
     assert first != second

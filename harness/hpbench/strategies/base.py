@@ -66,6 +66,9 @@ class Strategy(ABC):
     Rough: fitting a model takes longer the more trials and hyperparameters there are.
     """
 
+    n_proposals: int | None = None
+    """After how many proposals there is nothing left, where that is known beforehand (a grid); for plans."""
+
     def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
         self.space = space
         self.full_epochs = full_epochs

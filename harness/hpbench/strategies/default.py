@@ -17,6 +17,7 @@ class DefaultStrategy(Strategy):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.CONDITIONAL, Capability.PARALLEL, Capability.NON_ADAPTIVE}
     )
+    n_proposals = 1
 
     def __init__(self, space: SearchSpace, *, full_epochs: int, seed: int, budget_trials: int | None) -> None:
         super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)

@@ -59,6 +59,7 @@ class GridStrategy(Strategy):
         super().__init__(space, full_epochs=full_epochs, seed=seed, budget_trials=budget_trials)
         chosen = fit_levels(space, _grid_budget(budget_trials, points), levels or {})
         grid = list(_points(space.parameters, chosen, {}))
+        self.n_proposals = len(grid)
         order = np.random.default_rng(seed).permutation(len(grid)).tolist()
         self._unvisited = iter([grid[place] for place in order])
 

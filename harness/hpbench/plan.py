@@ -39,7 +39,12 @@ __all__ = [
 _SPEED = {"plain": 1.0, "traced": 2.5, "compiled": 20.0}
 """How many trials a mixed search space trains in the time of one of the reference trainer's."""
 
-_CALIBRATION_STEPS = 12
+_CALIBRATION_STEPS = 40
+"""Typical steps in whose time one signature is calibrated.
+
+Up to 26 are taken, in epochs of five at most that each prepare their data and score it, after a network is built.
+"""
+
 _PATTERN_PARTS = 3
 
 
@@ -190,13 +195,14 @@ def estimate_seconds(plan: Plan, suite: Suite) -> dict[RunKey, float]:
     return {run: costs[run.task, run.strategy] for run in plan.runs}
 
 
-def estimate_calibration(suite: Suite) -> dict[str, Calibration]:
-    """Return what the modelled clock measures for each network task, and a rough guess of the seconds; else nothing."""
+def estimate_calibration(plan: Plan, suite: Suite) -> dict[str, Calibration]:
+    """Return what the modelled clock measures for each network task with runs, and a rough guess of the seconds; else nothing."""
     if suite.clock == "measured":
         return {}
+    planned = {run.task for run in plan.runs}
     found = {}
     for task in suite.tasks:
-        if task.function is not None:
+        if task.function is not None or task.name not in planned:
             continue
         family, n_train = networks.REGISTRY.get(task.network), int(train_examples(suite, task))
         count = len(signatures_of(family, space_of(task), n_train))

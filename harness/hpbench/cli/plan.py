@@ -40,7 +40,7 @@ def plan(
     found, _ = load_suite(suite)
     made = make_plan(found, only=only)
     seconds = {str(run): cost for run, cost in estimate_seconds(made, found).items()}
-    clocks = estimate_calibration(found)
+    clocks = estimate_calibration(made, found)
     content = content_of(
         found, made, seconds, clocks, workers=options.resolve_workers(workers, threads=found.threads)
     )

@@ -128,7 +128,9 @@ def test_devices_are_resolved(
     assert resolve_device(name) == expected
 
 
-@pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:a", "cpu:0", "auto:1"])
+@pytest.mark.parametrize(
+    "name", ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:a", "cuda:\u00b2", "cpu:0", "auto:1"]
+)
 def test_unknown_devices_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(environment, "_cuda_devices", lambda: 8)
     with pytest.raises(UsageError, match="must be cpu, cuda, cuda:N or auto, got"):
@@ -174,6 +176,14 @@ def test_the_compiler_is_the_one_that_the_environment_names(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CC", variable)
     assert find_compiler() == command
+
+
+def test_a_compiler_that_cannot_be_read_as_a_command_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", 'gcc "')
+    with pytest.raises(
+        UsageError, match=r"variable CC must be a command, got 'gcc \"': No closing quotation\."
+    ):
+        find_compiler()
 
 
 @pytest.mark.parametrize(

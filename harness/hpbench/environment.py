@@ -55,6 +55,7 @@ _BUILD = {
     "mkl": r"Kernel Library Version ([\d.]+)",
     "onednn": r"MKL-DNN v([\d.]+)",
 }
+_CUDA = re.compile("cuda(:[0-9]{1,5})?")
 _PROBE = "import torch; print(torch.cuda.device_count())"
 
 
@@ -73,8 +74,17 @@ def library_version(distribution: str | None) -> str | None:
 
 
 def find_compiler() -> list[str] | None:
-    """Return the command of the C compiler: what ``$CC`` names, or cc, gcc or clang; None if there is none."""
-    chosen = shlex.split(os.environ.get("CC", ""))
+    """Return the command of the C compiler: what ``$CC`` names, or cc, gcc or clang; None if there is none.
+
+    Raises:
+        UsageError: ``$CC`` cannot be read as a command.
+    """
+    try:
+        chosen = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        raise UsageError(
+            f"the environment variable CC must be a command, got {os.environ['CC']!r}: {error}."
+        ) from error
     for words in [chosen] if chosen else [["cc"], ["gcc"], ["clang"]]:
         if shutil.which(words[0]):
             return words
@@ -229,15 +239,14 @@ def resolve_device(name: str) -> str:
     Raises:
         UsageError: the name is unknown, or there is no such device here.
     """
-    kind, colon, index = name.partition(":")
     if name == "cpu":
         return name
-    if name != "auto" and (kind != "cuda" or (colon and not index.isdigit())):
+    if name != "auto" and not _CUDA.fullmatch(name):
         raise UsageError(f"`device` must be cpu, cuda, cuda:N or auto, got {name!r}.")
     count = _cuda_devices()
     if name == "auto":
         return "cuda" if count else "cpu"
-    if int(index or 0) >= count:
+    if int(name.partition(":")[2] or 0) >= count:
         raise UsageError(f"device {name!r} is not here: torch sees {count} CUDA devices. Use --device cpu.")
     return name
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,20 @@ def test_a_table_is_shown(call: Any, studies: tuple[Path, Path]) -> None:
     assert "[red]Grid" in answer.out
     assert "\x1b" not in answer.out
     assert "of 4 comparisons 0 better, 1 worse, 3 without" in " ".join(answer.out.split())
+
+
+def test_no_number_is_cut_off_in_a_log_or_a_narrow_terminal(
+    call: Any, synthetic: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = "Gaussian process (scikit-optimize)"
+    plan = synthetic.Plan(tasks=("wine-mlp",), trials=5, labels={"grid": label})
+    studies = [synthetic.write(tmp_path / name, plan) for name in ("old", "new")]
+    monkeypatch.setenv("COLUMNS", "60")
+    out = call("compare", *studies).out
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out
+    header, (row,) = out.splitlines()[1], [line for line in out.splitlines() if label in line]
+    assert header.split("  ")[-1] == "Verdict"
+    assert re.search(r"  \d+\.\d\d  \d+\.\d\d  .*0\.00 \[.*\]  ", row)
 
 
 @pytest.mark.parametrize(("margin", "code"), [("0.01", 3), ("0", 3), ("0.5", 0)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,29 +59,29 @@ def compare(first: Path, second: Path, *, margin: float | None, out: Path | None
 
 
 def _show(report: TwoReport, out: Path | None, paths: list[Path]) -> None:
-    """Print the table and what it says."""
+    """Print the table, whole even where it is wider than the terminal or a log, and what it says."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from hpbench.cli.summary import files_of
-    from hpbench.cli.text import clean
+    from hpbench.cli.text import clean, table
 
     found = report.changes
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Strategy", overflow="ellipsis", no_wrap=True)
-    for title in ("A (%)", "B (%)", "Change (points)", "p (Holm)"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("Verdict", no_wrap=True)
+    rows: list[Sequence[str]] = []
+    styles = ["bold"]
     task = ""
     for row in found.values.to_dict("records"):
         if row["task"] != task:
             task = str(row["task"])
-            table.add_row(Text(clean(task), style="bold"))
-        table.add_row(*(Text(clean(cell)) for cell in _cells(row)), style=_style(row))
+            rows.append([task, "", "", "", "", ""])
+            styles.append("bold")
+        rows.append(_cells(row))
+        styles.append(_style(row))
+    header = ["Strategy", "A (%)", "B (%)", "Change (points)", "p (Holm)", "Verdict"]
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(Text(clean(f"A: {report.between.names[0]}   B: {report.between.names[1]}")))
-    console.print(table)
+    for line, style in zip(table(header, rows, right=(1, 2, 3, 4)).splitlines(), styles, strict=True):
+        console.print(Text(line, style=style), soft_wrap=True)
     console.print()
     for text in (*report.statements, found.caption):
         console.print(Text(clean(text)))

@@ -208,6 +208,24 @@ def test_options_come_from_the_environment_too(
     assert call("run", "smoke").code == 2
 
 
+@pytest.mark.parametrize(
+    ("variable", "words", "told"),
+    [
+        ("HPBENCH_LIST_JSON=1", "list networks", '"name": "mlp"'),
+        ("HPBENCH_LIST_PLUGIN=nowhere.py", "list networks", "--plugin must name a Python file"),
+        ("HPBENCH_COMPARE_FAIL_IF_WORSE=7", "compare . .", "'--fail-if-worse': 7.0 is not in the range"),
+        ("HPBENCH_SHOW_DATA_SUBSET=5", "show data iris", "`subset` must be at least 9"),
+        ("HPBENCH_VERSION=1", "list networks", "vectors and images"),
+    ],
+)
+def test_a_variable_is_named_as_its_option_is_written(
+    call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, variable: str, words: str, told: str
+) -> None:
+    monkeypatch.setenv(*variable.split("="))
+    answer = call(*words.split())
+    assert told in answer.out + answer.err
+
+
 def test_a_reader_that_leaves_early_makes_no_noise() -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     command = f"{sys.executable} -m hpbench show strategy skopt-gp | head -n 1"

@@ -28,7 +28,7 @@ REPORT_HINT = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HPBENCH"})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", prog_name="hpbench", message="%(prog)s %(version)s")
 def cli() -> None:
     """Compare hyperparameter search strategies on real neural-network training.
@@ -38,8 +38,19 @@ def cli() -> None:
     """
 
 
+def _name_variables(command: click.Command, words: str) -> None:
+    """Let a variable named as an option is written set it: HPBENCH_COMPARE_FAIL_IF_WORSE is --fail-if-worse."""
+    for item in command.params:
+        if isinstance(item, click.Option):
+            item.envvar = f"{words}{item.opts[0][1:]}".upper().replace("-", "_")
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            _name_variables(inner, f"{words}_{name}")
+
+
 for command in (run, plan, report, compare, export, list_, show, doctor):
     cli.add_command(command)
+    _name_variables(command, f"HPBENCH_{command.name}")
 
 
 def run_program(arguments: Sequence[str]) -> int:

@@ -149,6 +149,19 @@ def test_impossible_arguments_are_refused(
         hpbench.run(suite, results=tmp_path / "out", **options)
 
 
+def test_what_it_imports_leaves_the_global_generator_of_python_alone() -> None:
+    code = """
+import random
+before = random.getstate()
+import hpbench
+hpbench.load
+import hpbench.cli.display, sklearn.ensemble
+print(random.getstate() == before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_there_is_nothing_else_in_the_package() -> None:
     assert dir(hpbench) == ["Study", "__version__", "load", "run"]
     with pytest.raises(AttributeError, match="no attribute 'lood'"):

@@ -82,7 +82,7 @@ HOMES = {
     "lightgbm": {"strategies"},
     "nevergrad": {"strategies"},
     "optuna": {"strategies"},
-    "rich": {"cli"},
+    "rich": {"__init__", "cli"},
     "matplotlib": {"analysis"},
     "pandas": {"analysis"},
     "seaborn": {"analysis"},

@@ -7,6 +7,7 @@ costs nothing.
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ def __getattr__(name: str) -> Any:
         AttributeError: it offers nothing of that name.
     """
     if name in {"Study", "load", "run"}:
+        before = random.getstate()
+        import rich.style  # noqa: F401, PLC0415 -- being imported, by scikit-learn too, it draws a number
+
+        random.setstate(before)
         from hpbench import api  # noqa: PLC0415 -- pandas and scipy take a second
 
         return getattr(api, name)

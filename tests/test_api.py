@@ -140,6 +140,7 @@ if __name__ == "__main__":
         ({"trainer": "best"}, "`trainer` must be 'reference' or 'cohort', got 'best'"),
         ({"workers": 0}, "`workers` must be at least 1, got 0"),
         ({"device": "tpu"}, "tpu"),
+        ({"plugins": "own.py"}, "`plugins` must be a list of files, got 'own.py'"),
     ],
 )
 def test_impossible_arguments_are_refused(

@@ -67,6 +67,8 @@ def run(
         )
     if trainer not in {None, "reference", "cohort"}:
         raise UsageError(f"`trainer` must be 'reference' or 'cohort', got {trainer!r}.")
+    if isinstance(plugins, str | Path):
+        raise UsageError(f"`plugins` must be a list of files, got {str(plugins)!r}; put it into brackets.")
     files = [Path(plugin) for plugin in plugins]
     load_plugins(files)  # the suite may name what they register
     found, text = load_suite(suite)

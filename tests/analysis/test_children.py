@@ -24,8 +24,9 @@ SPACE = (
 )
 MODULE = "hpbench.analysis.children"
 BUSY = f"""
-import os, time
+import os, signal, time
 from hpbench.analysis.children import Children
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
 os.sched_getaffinity = lambda _: {{0, 1}}
 with Children({MODULE!r}) as children:
     print(children.call(os.getpid).result(), flush=True)

@@ -63,7 +63,7 @@ def test_importance_says_what_is_explained_of_each_kind_of_task(beside: Path) ->
     assert "variance of the value or validation cross-entropy over" in table
     rows = pd.read_csv(beside / "tables" / "importance.csv")
     assert {"x1", "x2"} <= set(rows[rows["task"] == "branin"]["name"])
-    assert "iris with logistic, 1 epochs, 36 training, 12 validation and 12 test" in (
+    assert "iris with logistic, 1 epoch, 36 training, 12 validation and 12 test" in (
         beside / "tables" / "spaces.md"
     ).read_text(encoding="utf-8")
 

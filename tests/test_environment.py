@@ -47,18 +47,43 @@ def test_torch_is_asked_only_where_it_is_loaded() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_torch_says_version_capability_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("said", "driver"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5\nGCC version: 12.2.0",
+            "550.54.15",
+        ),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  575.57.08  Release Build", "575.57.08"),
+        ("something else", None),
+        (None, None),
+    ],
+)
+def test_torch_says_version_capability_threads_and_what_cuda_computes_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str | None, driver: str | None
+) -> None:
+    if said is not None:
+        (tmp_path / "version").write_text(said, encoding="utf-8")
+    monkeypatch.setattr(environment, "_DRIVER", tmp_path / "version")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch = SimpleNamespace(
         __version__="2.13.0",
         backends=SimpleNamespace(
             cpu=SimpleNamespace(get_cpu_capability=lambda: "AVX2"),
-            cudnn=SimpleNamespace(version=lambda: 91900),
+            cudnn=SimpleNamespace(version=lambda: 91900, allow_tf32=False),
+            cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False)),
         ),
+        are_deterministic_algorithms_enabled=lambda: True,
         __config__=SimpleNamespace(
             show=lambda: "- Intel(R) MKL-DNN v3.12.0 (Git\n- Build: BLAS_INFO=open, X=1"
         ),
         get_num_threads=lambda: 1,
-        cuda=SimpleNamespace(is_initialized=lambda: True, get_device_name=lambda: "H200"),
+        cuda=SimpleNamespace(
+            is_initialized=lambda: True,
+            get_device_name=lambda: "H200",
+            current_device=lambda: 0,
+            get_device_properties=lambda _device: SimpleNamespace(multi_processor_count=132),
+        ),
         version=SimpleNamespace(cuda="13.0"),
     )
     monkeypatch.setitem(sys.modules, "torch", torch)
@@ -71,7 +96,12 @@ def test_torch_says_version_capability_and_threads(monkeypatch: pytest.MonkeyPat
         "onednn": "3.12.0",
         "cuda": "13.0",
         "cuda_device": "H200",
+        "cuda_multiprocessors": 132,
+        "cuda_driver": driver,
         "cudnn": 91900,
+        "tf32": False,
+        "deterministic": True,
+        "cublas_workspace": ":4096:8",
     }
 
 

@@ -55,6 +55,7 @@ _BUILD = {
     "mkl": r"Kernel Library Version ([\d.]+)",
     "onednn": r"MKL-DNN v([\d.]+)",
 }
+_DRIVER = Path("/proc/driver/nvidia/version")
 _CUDA = re.compile("cuda(:[0-9]{1,5})?")
 _PROBE = "import torch; print(torch.cuda.device_count())"
 
@@ -195,8 +196,22 @@ def describe_torch() -> dict[str, Any]:
     if torch.cuda.is_initialized():
         found["cuda"] = str(torch.version.cuda)
         found["cuda_device"] = str(torch.cuda.get_device_name())
+        properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+        found["cuda_multiprocessors"] = properties.multi_processor_count
+        found["cuda_driver"] = _cuda_driver()
         found["cudnn"] = torch.backends.cudnn.version()
+        found["tf32"] = bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
+        found["deterministic"] = bool(torch.are_deterministic_algorithms_enabled())
+        found["cublas_workspace"] = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
     return found
+
+
+def _cuda_driver() -> str | None:
+    """Return the version of NVIDIA's kernel module, such as ``"575.57.08"``; None where it does not say."""
+    with contextlib.suppress(OSError):
+        match = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", _DRIVER.read_text(encoding="utf-8"))
+        return match[1] if match else None
+    return None
 
 
 def describe_devices() -> dict[str, str]:

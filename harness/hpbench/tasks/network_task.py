@@ -315,7 +315,8 @@ def usable_device(name: str) -> torch.device:
 def make_repeatable(device: torch.device) -> None:
     """Let this process compute on a CUDA device, and alike every time.
 
-    It becomes the current device: a graph is captured on a stream of that one, wherever its tensors are. Full float32 products instead of TF32, and kernels whose sums have one order. cuBLAS needs
+    It becomes the current device, because a graph is captured on a stream of that one, wherever its tensors
+    are. Full float32 products instead of TF32, and kernels whose sums have one order. cuBLAS needs
     ``CUBLAS_WORKSPACE_CONFIG`` besides, which a worker's environment has.
     """
     torch.use_deterministic_algorithms(mode=True)

@@ -56,7 +56,7 @@ def test_the_second_time_nothing_is_compiled(folder: Path, monkeypatch: pytest.M
         ("_processor", lambda: "flags: other"),
         ("_OPTIONS", (*module._OPTIONS, "-DOTHER")),
         ("compiler_version", lambda: "cc 99.0"),
-        ("find_compiler", lambda: [*(find_compiler() or []), "-ffast-math"]),
+        ("find_compiler", lambda: [*(find_compiler() or []), "-DANOTHER"]),
     ],
 )
 def test_another_processor_compiler_or_other_options_are_another_library(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def test_what_fails_is_said_and_the_exit_code_is_3(
     lines = answer.out.splitlines()
     assert answer.code == 3
     assert "C compiler          none: install gcc or clang, or set CC" in lines
+    assert re.fullmatch(r"Self-test: \d+\.\d s of work, \d+\.\d s of importing\.", lines[-2])
     assert lines[-1] == "2 checks failed: cache, own-broken."
     assert any(line.startswith("  FAILED  cache folder") for line in lines)
     assert any(line.startswith("  FAILED  own-broken") for line in lines)

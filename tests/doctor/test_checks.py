@@ -129,6 +129,13 @@ def test_what_breaks_fails_its_own_check_and_no_other(plugin: Path) -> None:
     assert states["store"] == ("ok", "a trial was stored and read back")
 
 
+def test_importing_is_counted_apart() -> None:
+    first, second = self_test([["strategy:skopt-gp", "strategy:skopt-gp"]])
+    assert first.state == second.state == "ok"
+    assert first.importing_seconds > second.importing_seconds > 0.0
+    assert second.seconds > 0.0
+
+
 def test_a_probe_that_hangs_is_ended(plugin: Path) -> None:
     (check,) = self_test([["strategy:own-hangs"]], plugins=[plugin], limit_seconds=1.0)
     assert check == Check("strategy:own-hangs", "failed", "it did not end within 1 s")

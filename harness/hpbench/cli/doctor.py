@@ -59,7 +59,10 @@ def doctor(*, as_json: bool, plugins: tuple[Path, ...]) -> int:
         content = {**found, "checks": [asdict(check) for check in checks], "healthy": not failed}
         click.echo(json.dumps(content, indent=2))
     else:
-        click.echo("\n" + _conclusion(failed))
+        working = sum(check.seconds for check in checks)
+        importing = sum(check.importing_seconds for check in checks)
+        click.echo(f"\nSelf-test: {working:.1f} s of work, {importing:.1f} s of importing.")
+        click.echo(_conclusion(failed))
     return int(ExitCode.FAILED_CELLS if failed else ExitCode.COMPLETE)
 
 

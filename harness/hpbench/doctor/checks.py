@@ -35,6 +35,8 @@ _MACHINE = ("cache", "store", "torch", "reference", "compiled", "cuda")
 _LOADING_TORCH = frozenset({"botorch"})
 """Extras whose library imports torch."""
 
+State = Literal["ok", "failed", "skipped"]
+
 
 @dataclass(frozen=True)
 class Check:
@@ -44,14 +46,16 @@ class Check:
         name: ``"torch"``, ``"compiled"``, ``"strategy:random"``, ….
         state: ``"skipped"`` where there is nothing to try, which is no failure.
         note: what was found, or what is wrong and what to do.
-        seconds: how long it took.
+        seconds: how long it took, but for importing.
+        importing_seconds: how long importing what it needs took; the first probe that needs a library pays.
         found: facts for other programs.
     """
 
     name: str
-    state: Literal["ok", "failed", "skipped"]
+    state: State
     note: str
     seconds: float = 0.0
+    importing_seconds: float = 0.0
     found: dict[str, Any] = field(default_factory=dict)
 
 

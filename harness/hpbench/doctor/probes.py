@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -18,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from hpbench.doctor.checks import Check
+from hpbench.doctor.checks import Check, State
 from hpbench.environment import describe_devices, describe_torch, find_compiler
 from hpbench.errors import HpbenchError, UsageError
 from hpbench.files import cache_folder
 from hpbench.plugins import load_plugins
 from hpbench.space import SearchSpace
 from hpbench.store import Store
+from hpbench.strategies.base import Strategy
 from hpbench.strategies.factory import create, describe_options
 from hpbench.study import StudyInfo
 from hpbench.tasks import networks
@@ -35,6 +37,7 @@ from hpbench.trial import Evaluation, Record, Request, RunKey, Status
 __all__ = ["main"]
 
 _NETWORK_TASK = "hpbench.tasks.network_task"
+_TRAINING = frozenset({"torch", "reference", "compiled", "cuda"})
 _EPOCHS, _TRIALS = 2, 3
 _ROUNDING = 1e-3
 """Relative difference of losses between two ways to train: after a few steps rounding is far below."""
@@ -63,16 +66,32 @@ def main() -> None:
 def _check(name: str) -> Check:
     """Return the outcome of one probe. What is not expected ends the process, and so fails the probe."""
     kind, _, detail = name.partition(":")
-    begun = perf_counter()
+    found: dict[str, Any] = {}
+    begun = loaded = perf_counter()
     try:
+        _load(kind, detail)
+        loaded = perf_counter()
         note, found = _PROBES[kind](detail)
+        state: State = "ok"
     except _SkippedError as reason:
-        return Check(name, "skipped", str(reason))
+        state, note = "skipped", str(reason)
     except HpbenchError as error:
-        return Check(name, "failed", str(error), perf_counter() - begun)
+        state, note = "failed", str(error)
     except (ImportError, OSError) as error:
-        return Check(name, "failed", f"{type(error).__name__}: {error}", perf_counter() - begun)
-    return Check(name, "ok", note, perf_counter() - begun, found)
+        state, note = "failed", f"{type(error).__name__}: {error}"
+    return Check(name, state, note, perf_counter() - loaded, loaded - begun, found)
+
+
+def _load(kind: str, detail: str) -> None:
+    """Import what a probe needs, which takes longer than what it does."""
+    if kind == "strategy":
+        with contextlib.suppress(HpbenchError):  # the probe says why there is none
+            _made(detail)
+    elif kind in _TRAINING:
+        importlib.import_module(_NETWORK_TASK)
+        if kind == "reference":
+            torch = importlib.import_module("torch")
+            torch.optim.SGD([torch.zeros(1)])  # the first optimiser of a process imports half of torch
 
 
 def _cache(_detail: str) -> Answer:
@@ -103,8 +122,7 @@ def _store(_detail: str) -> Answer:
 
 
 def _torch(_detail: str) -> Answer:
-    """Import torch and ask it for its devices."""
-    importlib.import_module(_NETWORK_TASK)
+    """Ask torch for its devices."""
     found, devices = describe_torch(), describe_devices()
     names = ", ".join(f"{name} ({model})" for name, model in devices.items()) or "no CUDA device"
     return f"torch {found['torch']}, CPU capability {found['cpu_capability']}; {names}", {
@@ -143,7 +161,6 @@ def _compiled(_detail: str) -> Answer:
 
 def _cuda(_detail: str) -> Answer:
     """Train the same trials on the first CUDA device."""
-    importlib.import_module(_NETWORK_TASK)
     if not describe_devices():
         raise _SkippedError("torch sees no CUDA device")
     largest = _difference(_train(device="cuda"), "the CUDA device")
@@ -155,12 +172,16 @@ def _strategy(name: str) -> Answer:
     for option in describe_options(name):
         if option.default is inspect.Parameter.empty:
             raise _SkippedError(f"it needs the option {option.name!r}")
-    space = _space()
-    proposal = create(name, space, full_epochs=_EPOCHS, seed=1, budget_trials=20, options={}).ask()
+    proposal = _made(name).ask()
     if proposal is None:
         raise UsageError(f"strategy {name!r} must have a first proposal, and has none.")
-    space.check(proposal.config)
+    _space().check(proposal.config)
     return "proposes", {}
+
+
+def _made(name: str) -> Strategy:
+    """Return a strategy as a run would make it, with its own defaults."""
+    return create(name, _space(), full_epochs=_EPOCHS, seed=1, budget_trials=20, options={})
 
 
 _PROBES: Mapping[str, Callable[[str], Answer]] = {

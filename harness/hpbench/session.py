@@ -34,7 +34,7 @@ from hpbench.seeding import strategy_stream
 from hpbench.shards import plan_shards, runs_in_shard
 from hpbench.signals import Requests
 from hpbench.store import Store
-from hpbench.study import FINISHED, RunState
+from hpbench.study import ENDED, FINISHED, RunState
 from hpbench.suite import Suite
 from hpbench.tasks.base import TaskSpec
 from hpbench.trial import Record, RunKey, Status
@@ -136,7 +136,7 @@ class Session:
 
     def _over_tasks(self) -> list[TaskSpec]:
         """Return the tasks of which every run of the suite has ended."""
-        ended = {*FINISHED, RunState.FAILED, RunState.SKIPPED}
+        ended = ENDED | {RunState.SKIPPED}
         going = {run.task for run, state in self._states.items() if state not in ended}
         return [self._spec(task.name) for task in self._suite.tasks if task.name not in going]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hpbench.trial import RunKey
 
-__all__ = ["FINISHED", "Event", "RunRow", "RunState", "StudyInfo"]
+__all__ = ["ENDED", "FINISHED", "Event", "RunRow", "RunState", "StudyInfo"]
 
 
 class RunState(StrEnum):
@@ -29,6 +29,9 @@ class RunState(StrEnum):
 
 FINISHED = frozenset({RunState.COMPLETE, RunState.EXHAUSTED})
 """States of runs that are over and not taken up again; a failed one is tried again."""
+
+ENDED = FINISHED | {RunState.FAILED}
+"""States of runs that have no trial to come, as far as results go."""
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ def test_options_come_from_the_environment_too(
     call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HPBENCH_PLAN_ONLY", "iris-mlp/random/1")
-    assert "1 runs, at most 4 trials" in call("plan", "smoke").out
+    assert "1 run, at most 4 trials" in call("plan", "smoke").out
     monkeypatch.setenv("HPBENCH_RUN_WORKERS", "none")
     assert call("run", "smoke").code == 2
 

@@ -179,7 +179,7 @@ def test_failed_runs_are_3_and_named(call: Callable[..., Any], tmp_path: Path, s
     )
     assert answer.code == 3
     assert "run iris-mlp/failing/1 failed:" in answer.out
-    assert "1 runs failed; the same command tries them again:" in answer.err
+    assert "1 run failed; the same command tries it again:" in answer.err
     assert "no idea" in answer.err
     assert "\x1b" not in answer.out + answer.err
     assert "partial: 1 of 4 runs" in answer.out
@@ -222,6 +222,18 @@ def test_a_place_that_cannot_be_written_is_4(call: Callable[..., Any], suite_fil
     answer = call("run", suite_file, "--results", blocked / "inside")
     assert answer.code == 4
     assert "blocked" in answer.err
+
+
+def test_an_empty_place_is_2_and_not_the_current_folder(
+    call: Callable[..., Any], suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    answer = call("run", suite_file, "--results", "")
+    assert answer.code == 2
+    assert "a directory must be named, got an empty text. Write . for the current one." in answer.err
+    assert not list(place.iterdir())
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:x", "cuda:99", ""])

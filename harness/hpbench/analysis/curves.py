@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hpbench.analysis.frames import TIME_PARTS, Frames
 from hpbench.analysis.statistics import Array, incumbent_index, incumbent_of, quantile_worst
-from hpbench.study import RunState
+from hpbench.study import ENDED, FINISHED, RunState
 from hpbench.trial import Status
 
 __all__ = [
@@ -85,7 +85,7 @@ class TaskCurves:
     def filled(self) -> NDArray[np.bool_]:
         """Where a run has a result: up to its end, and to the end of the budget if it ended in peace."""
         inside = np.arange(self.n_trials) < self.length[..., None]
-        peaceful = np.isin(self.state, [str(RunState.COMPLETE), str(RunState.EXHAUSTED)])
+        peaceful = np.isin(self.state, sorted(FINISHED))
         return np.asarray((inside | peaceful[..., None]) & (self.index >= 0), dtype=np.bool_)
 
     def incumbent_error(self, part: Score) -> Array:
@@ -105,7 +105,7 @@ class TaskCurves:
     @cached_property
     def ended(self) -> NDArray[np.bool_]:
         """Which runs have no trial to come, shape ``(k, n)``."""
-        return np.isin(self.state, [str(RunState.COMPLETE), str(RunState.EXHAUSTED), str(RunState.FAILED)])
+        return np.isin(self.state, sorted(ENDED))
 
     @cached_property
     def failed(self) -> NDArray[np.bool_]:

@@ -18,16 +18,13 @@ from hpbench.analysis.children import Children
 from hpbench.analysis.retrained import retrainings_frame
 from hpbench.analysis.statistics import Array
 from hpbench.store import Store
-from hpbench.study import Event, RunRow, RunState, StudyInfo
+from hpbench.study import ENDED, Event, RunRow, RunState, StudyInfo
 from hpbench.trial import Record, RunKey, Status
 
-__all__ = ["ENDED", "TIME_PARTS", "Frames", "frames_of", "load_frames"]
+__all__ = ["TIME_PARTS", "Frames", "frames_of", "load_frames"]
 
 TIME_PARTS = ("ask", "train", "evaluate", "tell")
 """The parts of a trial's time, in the order in which they are spent."""
-
-ENDED = (RunState.COMPLETE, RunState.EXHAUSTED, RunState.FAILED)
-"""The states in which a run has no trial to come."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class PlainDisplay:
         resumed = f", {before} of them finished earlier" if before else ""
         for refusal in plan.refused:
             click.echo(clean(str(refusal)))
-        click.echo(f"{len(plan.runs)} runs, {trials}{resumed}")
+        click.echo(f"{len(plan.runs)} run{'s' * (len(plan.runs) != 1)}, {trials}{resumed}")
 
     def finished(self, record: Record) -> None:
         """Print a line now and then."""

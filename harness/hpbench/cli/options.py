@@ -27,8 +27,20 @@ __all__ = [
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-EXISTING_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
-NEW_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+class _Directory(click.Path):
+    """A directory; an empty name, as of a variable that is not set, does not stand for the current one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail(
+                "a directory must be named, got an empty text. Write . for the current one.", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
+EXISTING_DIRECTORY = _Directory(exists=True, file_okay=False, path_type=Path)
+NEW_DIRECTORY = _Directory(file_okay=False, path_type=Path)
 
 _DIGITS = re.compile("[0-9]{1,5}")
 _LARGEST_SIDE = 65536

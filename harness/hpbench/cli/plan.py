@@ -145,8 +145,8 @@ def text_of(content: dict[str, Any]) -> str:
         *_validation_lines(content),
         *_final_lines(content),
         *(f"{clean(item['reason'])} Skipped." for item in content["refused"]),
-        f"{content['runs']} runs, {trials}.",
-        f"About {duration(content['wall_seconds'])} with {content['workers']} workers, a rough guess.",
+        f"{content['runs']} run{'s' * (content['runs'] != 1)}, {trials}.",
+        f"About {duration(content['wall_seconds'])} with {content['workers']} worker{'s' * (content['workers'] != 1)}, a rough guess.",
     ]
     return "\n".join(lines)
 

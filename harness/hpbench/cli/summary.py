@@ -131,7 +131,8 @@ def _listed(rows: list[list[str]], paths: Sequence[Path], results: Path) -> str:
 
 def failures_text(failed: Sequence[RunRow]) -> str:
     """Return the failed runs, the first ones with the first line of their message."""
-    lines = [f"{len(failed)} runs failed; the same command tries them again:"]
+    ending, which = ("", "it") if len(failed) == 1 else ("s", "them")
+    lines = [f"{len(failed)} run{ending} failed; the same command tries {which} again:"]
     for row in failed[:_MOST_FAILURES]:
         first = (row.message.strip().splitlines() or ["no reason was given"])[0]
         lines.append(f"  {clean(str(row.run))}: {clean(first)}")

@@ -145,8 +145,9 @@ def test_the_live_table_has_a_line_for_each_task_and_strategy() -> None:
     display.finished(record(RUNS[0], 1, correct=None))
     display.run_ended(RUNS[1], RunState.FAILED, "boom")
     display.stopped()
-    header, first, second, summary = rendered(display)
-    assert header.split() == ["Task", "Strategy", "Trials", "Best", "val.", "accuracy", "Failures", "Left"]
+    above, header, first, second, summary = rendered(display)
+    assert above.split() == ["Best", "val."]
+    assert header.split() == ["Task", "Strategy", "Trials", "accuracy", "Failures", "Left"]
     assert first.split()[0:2] == ["digits", "random"]
     assert first.split()[-5:] == ["2/4", "0.9000", "1", "2", "s"]
     assert second.split()[-3:] == ["0/0", "0", "failed"]
@@ -158,20 +159,36 @@ def test_a_cell_whose_runs_are_over_is_done() -> None:
     display.finished(record(RUNS[0], 0))
     display.run_ended(RUNS[0], RunState.COMPLETE, "")
     display.stopped()
-    assert rendered(display)[1].split()[-1] == "done"
+    assert rendered(display)[2].split()[-1] == "done"
 
 
 def test_a_low_terminal_shows_what_is_in_progress() -> None:
     runs = [RunKey(f"task-{number}", "random", 0) for number in range(9)]
-    display, _, _ = live(plan_of(2, runs=runs), height=9)
+    display, _, _ = live(plan_of(2, runs=runs), height=10)
     display.finished(record(runs[0], 0))
     display.finished(record(runs[0], 1))
     display.run_ended(runs[0], RunState.COMPLETE, "")
     display.finished(record(runs[7], 0))
     display.stopped()
     lines = rendered(display)
-    assert [line.split()[0] for line in lines[1:4]] == ["task-1", "task-2", "task-7"]
-    assert lines[4] == "… and 6 more"
+    assert [line.split()[0] for line in lines[2:5]] == ["task-1", "task-2", "task-7"]
+    assert lines[5] == "… and 6 more"
+
+
+def test_a_narrow_terminal_cuts_names_and_no_numbers() -> None:
+    run = RunKey("breast-cancer-mlp", "skopt-random-forest", 0)
+    bars = {}
+    for width in (60, 80, 100):
+        display, clock, _ = live(plan_of(4, runs=[run]), width=width)
+        clock.now += 40.0
+        display.finished(record(run, 0))
+        display.stopped()
+        header, line = rendered(display, width=width)[1:3]
+        assert header.split() == ["Task", "Strategy", "Trials", "accuracy", "Failures", "Left"]
+        assert line.split()[-5:] == ["1/4", "0.9000", "0", "3", "s"]
+        assert ("…" in line) is (width == 60)
+        bars[width] = "━" in line
+    assert bars == {60: False, 80: False, 100: True}
 
 
 @pytest.mark.parametrize("width", [20, 40, 200])

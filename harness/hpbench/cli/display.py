@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -28,8 +28,13 @@ _LINES = 20
 _LINE_EVERY = 25
 """Trials between two plain lines where the number of trials is not known."""
 
-_BAR_WIDTH = 12
-_BELOW_TABLE = 6
+_TITLES = ("Task", "Strategy", "Trials", "Best val.\naccuracy", "Failures", "Left")
+_NAMES = 2
+"""The first columns are names, the others numbers."""
+
+_BAR_WIDTH, _LEAST_NAME = 12, 8
+_BESIDE_ROWS = 7
+"""Lines of the terminal that no row can have: titles, what is below the table, and a line for notes."""
 
 
 def board_of(plan: Plan, done: Mapping[RunKey, int], results: Path, *, budget_seconds: float | None) -> Board:
@@ -188,22 +193,28 @@ class LiveDisplay:
         now = self._clock()
         elapsed = 0.0 if self._working_since is None else now - self._working_since
         cells = list(self._board.cells.values())
-        shown = _most_telling(cells, max(1, self._console.height - _BELOW_TABLE))
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in ("Task", "Strategy"):
-            table.add_column(title, overflow="ellipsis", no_wrap=True)
-        table.add_column("", width=_BAR_WIDTH)
-        for title in ("Trials", "Best val. accuracy", "Failures", "Left"):
-            table.add_column(title, justify="right", no_wrap=True)
-        for cell in shown:
-            self._add_row(table, cell, elapsed)
+        shown = _most_telling(cells, max(1, self._console.height - _BESIDE_ROWS))
+        rows = [self._row(cell, elapsed) for cell in shown]
+        widths = _widths(rows)
+        bar = self._console.width >= sum(widths) + 2 * len(widths) + _BAR_WIDTH
+        columns = _columns(widths, self._console.width)
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2 if bar else 1, 0, 0))
+        for column in columns[:_NAMES]:
+            table.add_column(_TITLES[column], vertical="bottom")  # what is too wide is taken from the names
+        if bar:
+            table.add_column("", width=_BAR_WIDTH)
+        for column in columns[_NAMES:]:
+            table.add_column(_TITLES[column], vertical="bottom", justify="right", no_wrap=True)
+        for cell, row in zip(shown, rows, strict=True):
+            drawn = [ProgressBar(total=cell.total, completed=cell.done, width=_BAR_WIDTH)] if bar else []
+            table.add_row(*row[:_NAMES], *drawn, *(row[column] for column in columns[_NAMES:]))
         parts: list[Table | Text] = [table]
         if len(shown) < len(cells):
             parts.append(Text(f"… and {len(cells) - len(shown)} more", style="dim"))
         return Group(*parts, Text(self._summary(now - self._begin, elapsed)))
 
-    def _add_row(self, table: Table, cell: Cell, elapsed: float) -> None:
-        """Add the line of one cell."""
+    def _row(self, cell: Cell, elapsed: float) -> tuple[Text, ...]:
+        """Return the line of one cell, a text for each title."""
         total = cell.total
         left = self._board.seconds_left(elapsed, cells=[cell])
         if cell.ended:
@@ -214,10 +225,9 @@ class LiveDisplay:
             )
         else:
             last = Text("" if left is None else duration(left))
-        table.add_row(
-            Text(clean(cell.task)),
-            Text(clean(cell.strategy)),
-            ProgressBar(total=total, completed=cell.done, width=_BAR_WIDTH),
+        return (
+            Text(clean(cell.task), no_wrap=True, overflow="ellipsis"),
+            Text(clean(cell.strategy), no_wrap=True, overflow="ellipsis"),
             Text(f"{cell.done}/{'?' if total is None else total}"),
             Text(_best(cell)),
             Text(str(cell.failures), style="yellow" if cell.failures else ""),
@@ -233,6 +243,24 @@ class LiveDisplay:
         if left:
             parts.append(f"about {duration(left)} left")
         return " | ".join(parts)
+
+
+def _widths(rows: Sequence[Sequence[Text]]) -> list[int]:
+    """Return the width of each column in which nothing is cut off."""
+    titles = [max(map(len, title.splitlines())) for title in _TITLES]
+    return [
+        max([title, *(text.cell_len for text in texts)]) for title, *texts in zip(titles, *rows, strict=True)
+    ]
+
+
+def _columns(widths: Sequence[int], width: int) -> list[int]:
+    """Return which columns a terminal of ``width`` shows: the last ones go first, to leave room for names."""
+    shown = list(range(len(widths)))
+    while (
+        len(shown) > _NAMES + 1 and sum(widths[c] + 1 for c in shown[_NAMES:]) > width - _NAMES * _LEAST_NAME
+    ):
+        shown.pop()
+    return shown
 
 
 def _best(cell: Cell) -> str:

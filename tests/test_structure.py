@@ -18,7 +18,18 @@ PACKAGE = ROOT / "harness" / "hpbench"
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"__init__", "environment", "errors", "faults", "files", "lock", "plugins", "seeding", "signals"}
+        {
+            "__init__",
+            "environment",
+            "errors",
+            "faults",
+            "files",
+            "lock",
+            "plugins",
+            "seeding",
+            "signals",
+            "wording",
+        }
     ),
     frozenset({"canonical", "overrides", "registry", "space", "study", "trial"}),
     frozenset({"strategies", "tasks"}),

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from hpbench.analysis.captions import counted, p_text, percent, points, repetitions_text, seconds
+from hpbench.analysis.captions import p_text, percent, points, repetitions_text, seconds
 from hpbench.analysis.writers import (
     Column,
     Mark,
@@ -20,6 +20,7 @@ from hpbench.analysis.writers import (
     to_latex,
     to_markdown,
 )
+from hpbench.wording import counted
 
 HOSTILE = '=cmd|a\x1b[31m</script>&<img src=x>\\input{/etc/passwd}$x_1$%#~^`*b*[l](u)"\u202e\n| next'
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from hpbench.analysis.captions import counted, repetitions_text
+from hpbench.analysis.captions import repetitions_text
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part, TaskCurves, step_at
 from hpbench.analysis.frames import Frames
@@ -30,6 +30,7 @@ from hpbench.analysis.statistics import (
 )
 from hpbench.seeding import bootstrap_stream
 from hpbench.study import RunState
+from hpbench.wording import counted
 
 __all__ = [
     "FRACTIONS",

@@ -8,6 +8,7 @@ from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Interval
 from hpbench.study import RunState
 from hpbench.trial import Status
+from hpbench.wording import counted
 
 __all__ = [
     "METHODS",
@@ -16,7 +17,6 @@ __all__ = [
     "about_values",
     "basis",
     "by_points",
-    "counted",
     "equals",
     "goal",
     "machines_text",
@@ -41,11 +41,6 @@ _MACHINE = {
     "cuda_device": "CUDA device",
     "compiler": "C compiler",
 }
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return ``"1 run"``, ``"2 runs"``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def sentence_case(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from hpbench.analysis.across import across_tasks
-from hpbench.analysis.captions import basis, by_points, counted, equals, machines_text, p_text, percent
+from hpbench.analysis.captions import basis, by_points, equals, machines_text, p_text, percent
 from hpbench.analysis.clocks import clock_text, steps_text
 from hpbench.analysis.comparison import Cell, Study, TaskComparison
 from hpbench.analysis.critical import ranking_of
@@ -13,6 +13,7 @@ from hpbench.analysis.evidence import pairing_claim
 from hpbench.analysis.statistics import smallest_n
 from hpbench.analysis.versus import Versus
 from hpbench.analysis.writers import escape_markdown
+from hpbench.wording import counted
 
 __all__ = ["across_claim", "claims", "summary"]
 

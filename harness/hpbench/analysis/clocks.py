@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpbench.analysis.captions import counted
 from hpbench.analysis.frames import Frames
+from hpbench.wording import counted
 
 __all__ = ["BAND", "agreement_text", "clock_text", "ratios", "steps_text"]
 

@@ -17,7 +17,7 @@ from hpbench.analysis.across import (
     regret_scale,
 )
 from hpbench.analysis.canvas import Drawn, legend_below, no_results, panels, whole_ticks
-from hpbench.analysis.captions import METHODS, about_accuracy, about_values, basis, counted
+from hpbench.analysis.captions import METHODS, about_accuracy, about_values, basis
 from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.critical import CriticalDifference, ranking_of
 from hpbench.analysis.evidence import ROPE
@@ -25,6 +25,7 @@ from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array, normalised_regret
 from hpbench.analysis.statistics.intervals import MIN_BOOTSTRAP
 from hpbench.analysis.style import DOUBLE, SINGLE, looks, wrapped
+from hpbench.wording import counted
 
 __all__ = ["SHADES", "contrast_figures", "critical_figure", "forest_figure", "heat_figure"]
 

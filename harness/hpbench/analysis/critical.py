@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hpbench.analysis.across import Across
-from hpbench.analysis.captions import counted, equals, p_text
+from hpbench.analysis.captions import equals, p_text
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.statistics import (
     Array,
@@ -23,6 +23,7 @@ from hpbench.analysis.statistics import (
 )
 from hpbench.analysis.versus import ALPHA
 from hpbench.seeding import Stream, bootstrap_stream
+from hpbench.wording import counted
 
 __all__ = ["CriticalDifference", "critical_difference_of", "ranking_of"]
 

@@ -27,7 +27,7 @@ from hpbench.analysis.canvas import (
     panels,
     whole_ticks,
 )
-from hpbench.analysis.captions import about_accuracy, basis, counted, goal
+from hpbench.analysis.captions import about_accuracy, basis, goal
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Band
 from hpbench.analysis.details import CHAIN, PREFIX, learning_curve
@@ -39,6 +39,7 @@ from hpbench.analysis.strokes import draw_bands
 from hpbench.analysis.style import DOUBLE, drawable, looks, wrapped
 from hpbench.space import Categorical, Integer, Parameter
 from hpbench.trial import Status
+from hpbench.wording import counted
 
 __all__ = ["effect_figures"]
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpbench.analysis.captions import basis, counted, goal
+from hpbench.analysis.captions import basis, goal
 from hpbench.analysis.details import PREFIX
 from hpbench.analysis.frames import Frames
 from hpbench.analysis.statistics import Array
@@ -27,6 +27,7 @@ from hpbench.analysis.writers import Column, Table, column
 from hpbench.seeding import Stream
 from hpbench.space import Categorical, Float, Integer, Parameter
 from hpbench.trial import Status
+from hpbench.wording import counted
 
 __all__ = [
     "EPOCHS",

@@ -20,7 +20,7 @@ from hpbench.analysis.across import (
     rank_progress,
     regret_progress,
 )
-from hpbench.analysis.captions import about_values, basis, counted, p_text
+from hpbench.analysis.captions import about_values, basis, p_text
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curves import Part
 from hpbench.analysis.frames import Frames
@@ -34,6 +34,7 @@ from hpbench.analysis.statistics import (
 from hpbench.analysis.targets import SHARES, Pace, pace_of, random_name
 from hpbench.analysis.versus import ALPHA, both_ended, paired_tests
 from hpbench.analysis.writers import NAMES, Column, Mark, Table, column
+from hpbench.wording import counted
 
 __all__ = ["across_table", "pairs_table", "reference_table", "running_time_table"]
 

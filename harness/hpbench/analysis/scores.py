@@ -9,11 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hpbench.analysis.canvas import Drawn, Entry, legend_below, no_results, panels
-from hpbench.analysis.captions import basis, counted, sentence_case
+from hpbench.analysis.captions import basis, sentence_case
 from hpbench.analysis.comparison import Study, final_values
 from hpbench.analysis.statistics import Array
 from hpbench.analysis.statistics.intervals import MIN_INTERVAL
 from hpbench.analysis.style import Look, looks, wrapped
+from hpbench.wording import counted
 
 __all__ = ["final_figure"]
 

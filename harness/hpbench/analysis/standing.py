@@ -32,7 +32,7 @@ from hpbench.analysis.canvas import (
     panels,
     whole_ticks,
 )
-from hpbench.analysis.captions import about_values, basis, counted
+from hpbench.analysis.captions import about_values, basis
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.curve_keys import twice_entry
 from hpbench.analysis.curves import Part
@@ -43,6 +43,7 @@ from hpbench.analysis.strokes import changes
 from hpbench.analysis.style import REFERENCE, Look, crowd_text, gid, looks
 from hpbench.analysis.targets import race_of, random_name
 from hpbench.seeding import bootstrap_stream
+from hpbench.wording import counted
 
 __all__ = [
     "Line",

@@ -10,11 +10,12 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from hpbench.analysis.canvas import Drawn, Entry, legend_below, log_ticks, no_results, panels
-from hpbench.analysis.captions import METHODS, counted
+from hpbench.analysis.captions import METHODS
 from hpbench.analysis.figures import Axis, bands_of
 from hpbench.analysis.strokes import jumps
 from hpbench.analysis.style import gid, looks, wrapped
 from hpbench.analysis.two_studies import Between, Gate
+from hpbench.wording import counted
 
 __all__ = ["two_figures"]
 

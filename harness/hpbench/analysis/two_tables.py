@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpbench.analysis.captions import METHODS, basis, by_points, counted, equals, p_text, percent, points
+from hpbench.analysis.captions import METHODS, basis, by_points, equals, p_text, percent, points
 from hpbench.analysis.comparison import Study
 from hpbench.analysis.statistics import Interval
 from hpbench.analysis.two_studies import Between, Change, Gate
 from hpbench.analysis.writers import NAMES, Column, Table, column
+from hpbench.wording import counted
 
 __all__ = ["change_table", "headline", "statements", "two_basis"]
 

@@ -19,6 +19,7 @@ from hpbench.plan import Plan
 from hpbench.store import Store
 from hpbench.study import FINISHED, RunState
 from hpbench.trial import Record, RunKey
+from hpbench.wording import counted
 
 __all__ = ["LiveDisplay", "PlainDisplay", "board_of"]
 
@@ -88,7 +89,7 @@ class PlainDisplay:
         resumed = f", {before} of them finished earlier" if before else ""
         for refusal in plan.refused:
             click.echo(clean(str(refusal)))
-        click.echo(f"{len(plan.runs)} run{'s' * (len(plan.runs) != 1)}, {trials}{resumed}")
+        click.echo(f"{counted(len(plan.runs), 'run')}, {trials}{resumed}")
 
     def finished(self, record: Record) -> None:
         """Print a line now and then."""

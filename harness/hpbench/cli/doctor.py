@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpbench.cli import options
+from hpbench.wording import counted
 
 if TYPE_CHECKING:
     from hpbench.doctor import Check
@@ -91,7 +92,7 @@ def facts_text(found: dict[str, Any], width: int) -> list[str]:
     machine = found["machine"]
     libraries = ", ".join(f"{name} {version or 'MISSING'}" for name, version in machine["libraries"].items())
     variables = ", ".join(f"{name}={value}" for name, value in found["variables"].items())
-    workers = f"{machine['workers']} worker{'s' * (machine['workers'] != 1)} of 1 thread"
+    workers = f"{counted(machine['workers'], 'worker')} of 1 thread"
     rows = [
         ("hpbench", f"{found['hpbench']} on Python {machine['python']}, {machine['system']}"),
         ("Processor", f"{machine['cpu'] or machine['machine']}, {machine['cpus']} to be used"),
@@ -135,8 +136,7 @@ def _conclusion(failed: Sequence[str]) -> str:
     """Return the last line."""
     if not failed:
         return "Everything that is installed works."
-    checks = "1 check" if len(failed) == 1 else f"{len(failed)} checks"
-    return f"{checks} failed: {', '.join(name.removeprefix('strategy:') for name in failed)}."
+    return f"{counted(len(failed), 'check')} failed: {', '.join(name.removeprefix('strategy:') for name in failed)}."
 
 
 def _paragraph(name: str, text: str, width: int, *, label: int = _LABEL) -> str:

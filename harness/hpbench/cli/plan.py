@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpbench.cli import options
+from hpbench.wording import counted
 
 if TYPE_CHECKING:
     from hpbench.plan import Calibration, Plan
@@ -145,8 +146,8 @@ def text_of(content: dict[str, Any]) -> str:
         *_validation_lines(content),
         *_final_lines(content),
         *(f"{clean(item['reason'])} Skipped." for item in content["refused"]),
-        f"{content['runs']} run{'s' * (content['runs'] != 1)}, {trials}.",
-        f"About {duration(content['wall_seconds'])} with {content['workers']} worker{'s' * (content['workers'] != 1)}, a rough guess.",
+        f"{counted(content['runs'], 'run')}, {trials}.",
+        f"About {duration(content['wall_seconds'])} with {counted(content['workers'], 'worker')}, a rough guess.",
     ]
     return "\n".join(lines)
 

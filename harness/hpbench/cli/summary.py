@@ -18,6 +18,7 @@ from hpbench.cli.text import clean, table
 from hpbench.errors import StoreError
 from hpbench.store import store_path
 from hpbench.study import RunRow
+from hpbench.wording import counted
 
 __all__ = ["failures_text", "files_of", "files_text", "final_text", "rebuild"]
 
@@ -131,8 +132,8 @@ def _listed(rows: list[list[str]], paths: Sequence[Path], results: Path) -> str:
 
 def failures_text(failed: Sequence[RunRow]) -> str:
     """Return the failed runs, the first ones with the first line of their message."""
-    ending, which = ("", "it") if len(failed) == 1 else ("s", "them")
-    lines = [f"{len(failed)} run{ending} failed; the same command tries {which} again:"]
+    which = "it" if len(failed) == 1 else "them"
+    lines = [f"{counted(len(failed), 'run')} failed; the same command tries {which} again:"]
     for row in failed[:_MOST_FAILURES]:
         first = (row.message.strip().splitlines() or ["no reason was given"])[0]
         lines.append(f"  {clean(str(row.run))}: {clean(first)}")

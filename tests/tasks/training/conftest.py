@@ -13,6 +13,7 @@ from torch import Tensor
 from hpbench.environment import find_compiler
 from hpbench.seeding import Stream, training_stream
 from hpbench.tasks import datasets, networks
+from hpbench.tasks.datasets import DataSpec
 from hpbench.tasks.datasets.splits import split
 from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.compiled import CompiledTrainer
@@ -39,8 +40,9 @@ class Workshop:
         full_epochs: int = 4,
         patience: int | None = None,
         threads: int = 1,
+        subset: int | None = None,
     ) -> None:
-        self.dataset = datasets.load(dataset)
+        self.dataset = datasets.load(DataSpec(dataset, subset=subset))
         self.family = networks.REGISTRY.get(family)
         common: dict[str, Any] = {
             "n_classes": self.dataset.n_classes,

@@ -79,7 +79,7 @@ def test_sizes_that_align_nothing_change_no_bit(
     workshop: Make, same: Same, dataset: str, width: int, batch_size: int
 ) -> None:
     cases = trials(6, width=width, batch_size=batch_size)
-    check(workshop(dataset), same, cases, [range(6), range(5, -1, -1), [4, 1], [2, 0, 5]])
+    check(workshop(dataset, subset=100), same, cases, [range(6), range(5, -1, -1), [4, 1], [2, 0, 5]])
 
 
 @pytest.mark.parametrize(("layers", "threads"), [(1, 1), (3, 1), (2, 2)])

@@ -124,8 +124,12 @@ def recorded_step(family: NetworkFamily, config: Config, input_shape: Shape) -> 
         *(torch.empty(shape) for shape in layout.shapes.values()),
         *counters,
     ]
+    from torch._dynamo import config as tracing  # noqa: PLC0415 -- seconds that only a recording is worth
+
     recorder = make_fx(step_function(layout), tracing_mode="symbolic", _allow_non_fake_inputs=True)
-    graph: GraphModule = recorder(*examples)
+    # Of symbolic sizes an entry of torch's cache of operations costs more than the operation.
+    with tracing.patch(fake_tensor_cache_enabled=False):
+        graph: GraphModule = recorder(*examples)
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph

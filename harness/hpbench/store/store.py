@@ -18,24 +18,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hpbench.canonical import (
-    from_line,
-    plain_message,
-    retraining_from_line,
-    retraining_to_line,
-    text_of,
-    to_line,
-)
+from hpbench.canonical import plain_message, text_of
 from hpbench.errors import StoreError
 from hpbench.faults import fault_point
 from hpbench.files import sync_directory
 from hpbench.store.opening import check_content, check_file, store_path, upgrade
+from hpbench.store.rows import retraining_of, retraining_row, trial_columns, trial_of, trial_row
 from hpbench.store.schema import (
-    COLUMNS,
     CREATE,
     INSERT_RETRAINING,
     INSERT_TRIAL,
-    RETRAINING_COLUMNS,
     SCHEMA_VERSION,
     SELECT_RETRAININGS,
     SELECT_TRIALS,
@@ -184,25 +176,7 @@ class Store:
             with translated(self.path):
                 rows = self._connection.execute(SELECT_TRIALS, (run_id,)).fetchall()
             for row in rows:
-                yield self._record(key, row)
-
-    def _record(self, run: RunKey, row: tuple[Any, ...]) -> Record:
-        """Return the record of a row whose checksum, its last column, holds."""
-        self._check(run, row)
-        plain = dict(zip(COLUMNS, row, strict=False))
-        plain["config"] = json.loads(plain["config"])
-        plain["curve"] = json.loads(plain["curve"])
-        plain.update(task=run.task, strategy=run.strategy, repetition=run.repetition)
-        return from_line(plain)
-
-    def _check(self, run: RunKey, row: tuple[Any, ...]) -> None:
-        """Raise unless the last column of a trial's row is the checksum of all others."""
-        if checksum([run.task, run.strategy, run.repetition, *row[:-1]]) != row[-1]:
-            message = (
-                f"{self.path}: trial {row[0]} of {run} does not match its checksum; the file was "
-                "changed outside hpbench. Restore a copy, or start in another results directory."
-            )
-            raise StoreError(message)
+                yield trial_of(self.path, key, row)
 
     def columns(self, run: RunKey) -> dict[str, Sequence[Any]]:
         """Return the finished trials of ``run`` column by column, the quickest way to many.
@@ -218,13 +192,7 @@ class Store:
             rows = self._connection.execute(
                 SELECT_TRIALS_OF, (run.task, run.strategy, run.repetition)
             ).fetchall()
-        for row in rows:
-            self._check(run, row)
-        found: dict[str, Sequence[Any]] = dict.fromkeys(COLUMNS, ())
-        found |= zip(COLUMNS, zip(*rows, strict=True), strict=False)
-        for name in ("config", "curve"):
-            found[name] = json.loads(f"[{','.join(found[name])}]")
-        return found
+        return trial_columns(self.path, run, rows)
 
     def retrainings(self, run: RunKey | None = None) -> Iterator[Retraining]:
         """Yield the retrainings of incumbents sorted by task, strategy, repetition and number.
@@ -238,14 +206,7 @@ class Store:
             with translated(self.path):
                 rows = self._connection.execute(SELECT_RETRAININGS, (run_id,)).fetchall()
             for row in rows:
-                plain = dict(zip(RETRAINING_COLUMNS, row, strict=False))
-                if checksum([key.task, key.strategy, key.repetition, *row[:-1]]) != row[-1]:
-                    raise StoreError(
-                        f"{self.path}: retraining {plain.get('number')} of {key} does not match its checksum; the file "
-                        "was changed outside hpbench. Restore a copy, or start in another results directory."
-                    )
-                plain.update(task=key.task, strategy=key.strategy, repetition=key.repetition)
-                yield retraining_from_line(plain)
+                yield retraining_of(self.path, key, row)
 
     def _ids(self, run: RunKey | None) -> list[tuple[RunKey, int]]:
         """Return the wanted runs with their row ids, sorted."""
@@ -313,16 +274,8 @@ class Store:
         """
         with self.transaction():
             for record in records:
-                self._insert(record)
+                self._connection.execute(INSERT_TRIAL, (self._run_id(record.run), *trial_row(record)))
         fault_point("store.add")
-
-    def _insert(self, record: Record) -> None:
-        """Write one row with its checksum."""
-        line = to_line(record)
-        line["config"], line["curve"] = text_of(line["config"]), text_of(line["curve"])
-        values = [line[name] for name in COLUMNS]
-        run = [line["task"], line["strategy"], line["repetition"]]
-        self._connection.execute(INSERT_TRIAL, (self._run_id(record.run), *values, checksum([*run, *values])))
 
     def add_retrainings(self, items: Iterable[Retraining]) -> None:
         """Write finished retrainings, all of them or none.
@@ -332,10 +285,7 @@ class Store:
         """
         with self.transaction():
             for item in items:
-                line = retraining_to_line(item)
-                values = [line[name] for name in RETRAINING_COLUMNS]
-                run = [line["task"], line["strategy"], line["repetition"]]
-                row = (self._run_id(item.run), *values, checksum([*run, *values]))
+                row = (self._run_id(item.run), *retraining_row(item))
                 self._connection.execute(INSERT_RETRAINING, row)
         fault_point("store.retrained")
 

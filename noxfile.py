@@ -40,15 +40,10 @@ def lowest(requirement: str) -> str:
     return f"{match[1]}=={match[2]}"
 
 
-def install(session: nox.Session, *requirements: str) -> None:
-    """Install at the versions of constraints.txt; a module is compiled when it is first imported, and most never are."""
-    session.install("--no-compile", "-c", CONSTRAINTS, *requirements)
-
-
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
-    install(session, *group("lint"))
+    session.install("-c", CONSTRAINTS, *group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -56,21 +51,22 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of the package, strictly."""
-    install(session, ".", *group("types"))
+    # nothing of what is installed is imported
+    session.install("--no-compile", "-c", CONSTRAINTS, ".", *group("types"))
     session.run("mypy")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests against the installed wheel, on all cores; a file of tests stays on one."""
-    install(session, ".", *group("tests"))
+    session.install("-c", CONSTRAINTS, ".", *group("tests"))
     session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def peers(session: nox.Session) -> None:
     """Run the tests of the strategies with every library that has an adapter, installed as the extra ``peers``."""
-    install(session, ".[peers]", *group("tests"))
+    session.install("-c", CONSTRAINTS, ".[peers]", *group("tests"))
     session.run("pytest", "tests/strategies", *session.posargs, env=ONE_THREAD)
 
 
@@ -83,7 +79,7 @@ def browser(session: nox.Session) -> None:
         session.run("apt-get", "update", "-qq", external=True)
         packages = ("chromium", "fonts-dejavu-core")
         session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, external=True)
-    install(session, ".", *group("browser"))
+    session.install("-c", CONSTRAINTS, ".", *group("browser"))
     session.run("pytest", "tests/browser", *session.posargs, env=ONE_THREAD)
 
 
@@ -106,7 +102,7 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed, and strategies with a model against random search: ``nox -s bench -- --benchmark-json=bench.json`` keeps the figures."""
-    install(session, ".[peers]", *group("tests"))
+    session.install("-c", CONSTRAINTS, ".[peers]", *group("tests"))
     options = "addopts=--strict-markers --strict-config --import-mode=importlib"
     session.run("pytest", "-o", options, "--benchmark-only", *session.posargs, env=ONE_THREAD)
 
@@ -121,7 +117,7 @@ def gpu(session: nox.Session) -> None:
 @nox.session
 def figures(session: nox.Session) -> None:
     """Run a suite and rebuild its tables and figures from the store: ``nox -s figures -- suites/small.toml``."""
-    install(session, ".")
+    session.install("-c", CONSTRAINTS, ".")
     suite = session.posargs[0] if session.posargs else "suites/small.toml"
     results = f"results/{Path(suite).stem}"
     session.run("hpbench", "run", suite, "--results", results, env=ONE_THREAD)

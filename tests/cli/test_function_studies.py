@@ -119,7 +119,7 @@ def test_a_function_is_not_trained_again(call: Callable[..., Any], tmp_path: Pat
     assert "`final` must be left out where every task is a function" in answer.err
     suite.write_text(start + function + network + strategy, encoding="utf-8")
     assert "training and validation part; functions are not, 4 trainings in all." in call("plan", suite).out
-    hpbench.run(suite, results=tmp_path / "r", workers=1, progress=False)
+    assert call("run", suite, "--results", tmp_path / "r", "--workers", "1").code == 0
     with Store.open(tmp_path / "r", read_only=True) as store:
         found = {str(row.run): len(list(store.retrainings(row.run))) for row in store.runs()}
     assert found == {
@@ -144,7 +144,7 @@ def test_a_function_pays_its_epochs_once_whatever_folds_networks_have(
     shown = call("plan", suite).out
     assert "at most 10 trials, 16 epochs." in shown
     assert "Validation: 4-fold cross-validation, 4 trainings a trial, at most 8 in all." in shown
-    hpbench.run(suite, results=results, workers=1, progress=False)
+    assert call("run", suite, "--results", results, "--workers", "1").code == 0
     frames = load_frames(results)
     counts = frames.runs.set_index(["task", "strategy"])["trials"].to_dict()
     assert counts == {

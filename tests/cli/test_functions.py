@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import hpbench
 from hpbench.analysis.comparison import study_of
 from hpbench.analysis.frames import load_frames
 from hpbench.analysis.report import all_tables
 from hpbench.analysis.values import value_table
+from hpbench.cli import run_program
 from hpbench.plan import make_plan
 from hpbench.store import Store
 from hpbench.suite import Suite, SuiteError
@@ -170,7 +170,7 @@ def test_a_study_of_functions_is_described_stored_and_reported_by_value(
 def test_the_modelled_clock_leaves_functions_their_own_seconds(tmp_path: Path) -> None:
     suite = tmp_path / "functions.toml"
     suite.write_text(toml_of({**CONTENT, "trainer": "cohort", "repetitions": 1}), encoding="utf-8")
-    hpbench.run(suite, results=tmp_path / "out", workers=1, progress=False)
+    assert run_program(["run", str(suite), "--results", str(tmp_path / "out"), "--workers", "1"]) == 0
     with Store.open(tmp_path / "out", read_only=True) as store:
         assert not store.calibrations()
         assert all(record.evaluation.evaluate_seconds > 0 for record in store.records())

@@ -58,12 +58,12 @@ def test_children_write_the_same_bytes_as_one_process(
         checks=[("digits-mlp", 0.5, 0.6)],
     )
     contents = []
-    for count in (1, 3):
+    for count in (1, 2, 3):
         cores(monkeypatch, count)
         contents.append({path: path.read_bytes() for path in write_report(folder)})
     names = {path.name for path in contents[0]}
     assert {f"{name}.{kind}" for name in ("effects", "clock") for kind in ("png", "svg", "pdf")} <= names
-    assert contents[0] == contents[1]
+    assert contents[0] == contents[1] == contents[2]
 
 
 def test_what_waits_while_the_child_is_busy_is_done_here(children: Children, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ class Task(ABC):
         """Return the seconds of training and evaluating one trial alone with the reference trainer.
 
         It is called while nothing else trains on the machine, for a check of the modelled clock; the
-        result of the training is dropped.
+        result of the training is dropped. It may train several times, to keep disturbances out.
 
         Raises:
             UsageError: the task knows no modelled clock.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 
@@ -14,7 +14,7 @@ from hpbench.tasks import datasets, networks
 from hpbench.tasks.base import Task, TaskSpec
 from hpbench.tasks.datasets.images import shape_hint
 from hpbench.tasks.networks.checks import check_smoothing
-from hpbench.tasks.training.calibration import Calibrator, retrain
+from hpbench.tasks.training.calibration import Calibrator, retrain, typical_seconds
 from hpbench.tasks.training.cohort import CohortTrainer
 from hpbench.tasks.training.compiled import CompiledTrainer
 from hpbench.tasks.training.costs import StepCost
@@ -33,6 +33,9 @@ __all__ = ["NetworkTask"]
 State = TypeVar("State", ReferenceState, Lane)
 Kept = tuple[ReferenceState, ...] | tuple[Lane, ...]
 """The training states of one trial, one for each of its networks."""
+
+_ENOUGH_SECONDS: Final = 2.0
+"""Of training a trial again; one that is shorter can lie in a disturbance from its beginning to its end."""
 
 
 class NetworkTask(Task):
@@ -113,10 +116,14 @@ class NetworkTask(Task):
         """Return the seconds of one trial alone with the reference trainer; see ``Task.measure``."""
         self._calibration()  # which warms the process up
         config = self.space.complete(request.config)
-        return sum(
-            retrain(self._trainer, config, data, stream, request.epochs)
-            for data, stream in self._networks(request)
-        )
+
+        def seconds() -> float:
+            return sum(
+                retrain(self._trainer, config, data, stream, request.epochs)
+                for data, stream in self._networks(request)
+            )
+
+        return typical_seconds(seconds, enough=_ENOUGH_SECONDS)
 
     def _calibration(self) -> Calibrator:
         """Return what calibrates this task, made when it is first needed."""

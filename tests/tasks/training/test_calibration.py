@@ -15,7 +15,7 @@ from hpbench.tasks.base import TaskSpec
 from hpbench.tasks.network_task import NetworkTask
 from hpbench.tasks.networks import REGISTRY
 from hpbench.tasks.training import calibration, reference
-from hpbench.tasks.training.calibration import Calibrator, config_of, retrain
+from hpbench.tasks.training.calibration import Calibrator, config_of, retrain, typical_seconds
 from hpbench.tasks.training.costs import signature_of, signatures_of
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer
 from hpbench.trial import Request, RunKey, Status
@@ -92,7 +92,21 @@ def test_scoring_is_measured_once_a_network(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_blocks_are_timed_until_two_agree(blocks: list[float], seconds: float) -> None:
     left = iter(blocks)
-    assert calibration._typical(lambda: next(left)) == seconds
+    assert typical_seconds(lambda: next(left)) == seconds
+    assert next(left, None) is None
+
+
+@pytest.mark.parametrize(
+    ("blocks", "seconds"),
+    [
+        ([2.0], 2.0),  # alone long enough
+        ([1.5, 1.0], 1.25),
+        ([0.5, 1.0, 0.5], 0.5),
+    ],
+)
+def test_no_block_begins_once_enough_seconds_are_spent(blocks: list[float], seconds: float) -> None:
+    left = iter(blocks)
+    assert typical_seconds(lambda: next(left), enough=2.0) == seconds
     assert next(left, None) is None
 
 
@@ -127,6 +141,16 @@ def test_a_trial_is_measured_as_the_reference_trainer_measures_it(patience: int 
     request = Request(RunKey("iris-mlp", "s", 1), 5, SPACE.sample(np.random.default_rng(1)), 3)
     (answer,) = task.evaluate([request])
     assert task.measure(request) == answer.train_seconds + answer.evaluate_seconds
+
+
+def test_a_short_trial_is_trained_until_two_trainings_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_of()
+    request = Request(RunKey("iris-mlp", "s", 0), 0, SPACE.sample(np.random.default_rng(0)), 2)
+    task.measure(request)  # makes what calibrates, which trains too
+    seconds = iter([0.75, 0.25, 0.25, 9.0])
+    monkeypatch.setattr(ReferenceTrainer, "advance", lambda *_: (next(seconds), 0.0))
+    assert task.measure(request) == 0.25
+    assert next(seconds) == 9.0
 
 
 def test_retraining_stops_at_the_epoch_that_was_reached(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
-"""Measuring the modelled clock: what a step and an evaluation cost the reference trainer, alone on the machine."""
+"""Measuring for the modelled clock: what a step, an evaluation and a whole trial cost the reference trainer alone."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from hpbench.tasks.training.data import DeviceSplit
 from hpbench.tasks.training.reference import ReferenceState, ReferenceTrainer, score
 from hpbench.trial import Config, Value
 
-__all__ = ["Calibrator", "config_of", "retrain"]
+__all__ = ["Calibrator", "config_of", "retrain", "typical_seconds"]
 
 _BLOCKS = 5
 _STEPS = 5
@@ -94,7 +95,7 @@ class Calibrator:
         count = min(_STEPS, self._data.n_train // state.recipe.batch_size)
         one, few = (self._part(steps * state.recipe.batch_size) for steps in (1, count))
         self._epoch(state, one)
-        return _typical(lambda: self._epoch(state, few)) / count
+        return typical_seconds(lambda: self._epoch(state, few)) / count
 
     def _part(self, examples: int) -> DeviceSplit:
         """Return the first so many examples to train on, and the fewest that can be scored."""
@@ -120,7 +121,7 @@ class Calibrator:
         parts = ((data.val_inputs, data.val_targets), (data.test_inputs, data.test_targets))
         for part in parts:
             self._timed(module, *part)
-        val, test = (_typical(partial(self._timed, module, *part)) for part in parts)
+        val, test = (typical_seconds(partial(self._timed, module, *part)) for part in parts)
         return val, test
 
     def _timed(self, module: nn.Module, inputs: Tensor, targets: Tensor) -> float:
@@ -135,10 +136,15 @@ def _few(targets: Tensor) -> list[int]:
     return [int(targets.argmin()), int(targets.argmax())] if targets.is_floating_point() else [0]
 
 
-def _typical(block: Callable[[], float]) -> float:
-    """Return the mean seconds of the first two blocks that agree, or the median where no two do."""
+def typical_seconds(block: Callable[[], float], *, enough: float = math.inf) -> float:
+    """Return the mean seconds of the first two blocks that agree, or the median where no two do.
+
+    Args:
+        block: does the work and returns its seconds.
+        enough: seconds after which no further block begins; work of that length evens itself out.
+    """
     seconds: list[float] = []
-    while len(seconds) < _BLOCKS:
+    while len(seconds) < _BLOCKS and sum(seconds) < enough:
         seconds = sorted([*seconds, block()])
         for shorter, longer in pairwise(seconds):
             if longer <= shorter * (1 + _AGREEMENT):

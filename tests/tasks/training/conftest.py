@@ -41,7 +41,9 @@ class Workshop:
         patience: int | None = None,
         threads: int = 1,
         subset: int | None = None,
+        device: torch.device = CPU,
     ) -> None:
+        self.device = device
         self.dataset = datasets.load(DataSpec(dataset, subset=subset))
         self.family = networks.REGISTRY.get(family)
         common: dict[str, Any] = {
@@ -49,18 +51,19 @@ class Workshop:
             "full_epochs": full_epochs,
             "patience": patience,
         }
-        self.reference = ReferenceTrainer(self.family, device=CPU, **common)
+        self.reference = ReferenceTrainer(self.family, device=device, **common)
         common["input_shape"] = self.dataset.shape
         self.cohort: CohortTrainer[Any] = (
             CompiledTrainer(self.family, threads=threads, **common)
             if kind == "compiled"
-            else StackedTrainer(self.family, device=CPU, **common)
+            else StackedTrainer(self.family, device=device, **common)
         )
         self.data = cache(self._data)
 
     def _data(self, repetition: int) -> DeviceSplit:
         shares = {"validation_fraction": 0.2, "test_fraction": 0.2}
-        return DeviceSplit.of(split(self.dataset, root_seed=0, repetition=repetition, **shares), CPU)
+        parts = split(self.dataset, root_seed=0, repetition=repetition, **shares)
+        return DeviceSplit.of(parts, self.device)
 
     @staticmethod
     def stream(repetition: int) -> Stream:

@@ -13,13 +13,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hpbench.seeding import training_stream
-from hpbench.tasks import datasets, networks
-from hpbench.tasks.datasets.splits import split
+from hpbench.tasks import networks
 from hpbench.tasks.training.captured import CapturedStep
-from hpbench.tasks.training.data import DeviceSplit
-from hpbench.tasks.training.lanes import Advance
-from hpbench.tasks.training.stacked import StackedTrainer
+from hpbench.tasks.training.outcome import Scores
 
 Make = Callable[..., Any]
 
@@ -114,41 +110,25 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def train_elsewhere(monkeypatch: pytest.MonkeyPatch, family: str, capture: Callable[..., Any]) -> None:
-    """Train three random lanes for two epochs on another device than the CPU; nothing is scored there."""
-    built, dataset = networks.REGISTRY.get(family), datasets.load("digits")
-    parts = split(dataset, root_seed=0, repetition=0, validation_fraction=0.2, test_fraction=0.2)
-    data = DeviceSplit.of(parts, ELSEWHERE)
-    trainer = StackedTrainer(
-        built,
-        input_shape=dataset.shape,
-        n_classes=dataset.n_classes,
-        full_epochs=2,
-        device=ELSEWHERE,
-        patience=None,
-    )
-
-    def end_epoch(item: Advance[Any], steps: int) -> None:
-        item.lane.epochs += 1
-        item.lane.steps += steps
-
-    monkeypatch.setattr(trainer, "_capture", capture)
-    monkeypatch.setattr(trainer, "_end_epoch", end_epoch)
-    monkeypatch.setattr(trainer, "_end", lambda _item: None)
-    rng, space = np.random.default_rng(0), built.space.fixed("batch_size", 128)
-    stream = training_stream(0, "elsewhere", 0)
-    lanes = [trainer.start(space.complete(space.sample(rng)), data, stream) for _ in range(3)]
-    trainer.advance([Advance(lane, data, stream, 2) for lane in lanes])
+def train_elsewhere(
+    stacked: Make, monkeypatch: pytest.MonkeyPatch, family: str, capture: Callable[..., Any]
+) -> None:
+    """Train three random lanes for two epochs on another device than the CPU, where scores are made up."""
+    own = stacked("digits", family=family, full_epochs=2, device=ELSEWHERE)
+    monkeypatch.setattr(own.cohort, "_capture", capture)
+    monkeypatch.setattr(own.cohort, "_scores", lambda _item, _part: Scores(1, 2, 0.5))
+    rng, space = np.random.default_rng(0), own.family.space.fixed("batch_size", 128)
+    lanes = own.train([(space.complete(space.sample(rng)), 0) for _ in range(3)], 2)
     assert {tensor.device for lane in lanes for tensor in (lane.p, lane.m, lane.v)} == {ELSEWHERE}
     assert [lane.epochs for lane in lanes] == [2, 2, 2]
 
 
-FAMILIES = sorted(name for name in networks.REGISTRY.names() if networks.REGISTRY.get(name).cohort)
+FAMILIES = [name for name in networks.REGISTRY.names() if networks.REGISTRY.get(name).cohort]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_captured_step_takes_tensors_of_its_device_alone_and_waits_for_none(
-    monkeypatch: pytest.MonkeyPatch, family: str
+    stacked: Make, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     inside = Operations()
 
@@ -157,7 +137,7 @@ def test_a_captured_step_takes_tensors_of_its_device_alone_and_waits_for_none(
             work()
         return lambda: None
 
-    train_elsewhere(monkeypatch, family, capture)
+    train_elsewhere(stacked, monkeypatch, family, capture)
     assert {"bmm", "cat", "sub_"} <= inside.names
     assert {devices for _, devices in inside.seen} == {frozenset({ELSEWHERE.type})}
     # What reads a number back, or sizes its result by one, waits for the device, which a capture refuses.
@@ -166,10 +146,10 @@ def test_a_captured_step_takes_tensors_of_its_device_alone_and_waits_for_none(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_around_the_steps_nothing_but_a_copy_takes_tensors_of_two_devices(
-    monkeypatch: pytest.MonkeyPatch, family: str
+    stacked: Make, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     around = Operations()
     with around:
-        train_elsewhere(monkeypatch, family, lambda _work: lambda: None)
+        train_elsewhere(stacked, monkeypatch, family, lambda _work: lambda: None)
     assert {"_to_copy", "index"} <= around.names
     assert {name for name, devices in around.seen if len(devices) > 1} <= {"copy_"}
